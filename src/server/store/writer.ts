@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AttuneError, DeadlineExceededError, isAttuneError, OutcomeUnknownError, UnavailableError } from '../../core/errors.ts';
+import type { ChangeType } from '../../core/item.ts';
+import type { ConfigKey } from '../../core/key.ts';
+import type { Revision } from '../../core/revision.ts';
+import type { StoreCache } from '../cache/store-cache.ts';
+import { decide, type Decision, type KeyState, type WriteLimits, type WriteRequest, type WriteStamp } from './decide.ts';
+import { writeIdOf } from './history-record.ts';
+import { readItem, type ItemState } from './item-state.ts';
+import type { Layout } from './layout.ts';
+import { encodeSidecar } from './sidecar.ts';
+
+const MAX_ATTEMPTS = 10;
+const MAX_ATTEMPTS_MS = 2_000;
+const COMMIT_MS = 1_500;
+const SETTLE_MS = 500;
+const VISIBLE_MS = 3_000;
+
+/** What a write came to, built from what was committed. */
+export type WriteResult =
+  | { readonly type: 'created' | 'updated' | 'unchanged'; readonly item: ItemState }
+  | { readonly type: 'deleted'; readonly version: Revision };
+
+export interface WriterOptions {
+  readonly cache: StoreCache<unknown>;
+  readonly layout: Layout;
+  readonly limits: WriteLimits;
+  readonly etagOf: (item: ItemState) => string;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+type CommitDecision = Extract<Decision, { action: 'commit' }>;
+
+/**
+ * Carries out writes: the mirror may guess, only the store decides. Nothing is ever written twice blindly, and no answer is given that the
+ * store has not confirmed.
+ */
+export class Writer {
+  readonly #options: WriterOptions;
+  /** The last write in progress of each key: writes to one key follow each other instead of colliding. */
+  readonly #queues = new Map<ConfigKey, Promise<unknown>>();
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the change is durable and this node's mirror shows it.
+   * @throws {AttuneError} CONFLICT, NOT_FOUND, INVALID_BODY, VALUE_TOO_LARGE: nothing was changed. NOT_READY, UNAVAILABLE: certainly nothing
+   * was changed. OUTCOME_UNKNOWN: it may have been. DEADLINE_EXCEEDED with `committed: true`: it was, this node is behind.
+   */
+  async write(request: WriteRequest): Promise<WriteResult> {
+    const previous = this.#queues.get(request.key);
+    const current = (previous ?? Promise.resolve()).then(() => this.#write(request));
+    const settled = current.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#queues.set(request.key, settled);
+    try {
+      return await current;
+    } finally {
+      if (this.#queues.get(request.key) === settled) this.#queues.delete(request.key);
+    }
+  }
+
+  async #write(request: WriteRequest): Promise<WriteResult> {
+    this.#requireWritable();
+    const { cache, layout, limits, etagOf, now, random } = this.#options;
+    const { key } = request;
+    const deadline = now() + MAX_ATTEMPTS_MS;
+    let state: KeyState = { value: cache.mirror.get(layout.valueKey(key)), sidecar: cache.mirror.get(layout.sidecarKey(key)) };
+    let isProven = false;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline; ) {
+      const stamp: WriteStamp = { writeId: randomUUID(), timestamp: new Date(now()).toISOString() };
+      const decision = decide(request, state, { layout, limits, etagOf, stamp });
+      if (decision.action !== 'commit') {
+        if (isProven) return conclude(decision);
+        state = await this.#readState(key);
+        isProven = true;
+        continue;
+      }
+      const revision = await this.#commit(key, decision, state);
+      if (revision !== undefined) return await this.#answer(key, decision, state, revision);
+      const decidedOn = state;
+      if (attempt++ > 0) await sleep(random() * 10 * attempt);
+      state = await this.#readState(key);
+      isProven = true;
+      // Neither moved, so the history record was in the way: the sidecar does not know the last sequence.
+      if (state.value?.revision === decidedOn.value?.revision && state.sidecar?.revision === decidedOn.sidecar?.revision) {
+        state = { ...state, lastSequence: await this.#lastSequence(key) };
+      }
+    }
+    throw new UnavailableError(`${key} is being written by others again and again; nothing was changed, try again`);
+  }
+
+  /** The revision of the commit; undefined if it was certainly not applied because something had moved. */
+  async #commit(key: ConfigKey, decision: CommitDecision, state: KeyState): Promise<Revision | undefined> {
+    try {
+      return await this.#options.cache.provider.commit(decision.transaction, { deadlineMs: COMMIT_MS });
+    } catch (error) {
+      if (isAttuneError(error, 'CONFLICT')) return undefined;
+      if (isAttuneError(error, 'OUTCOME_UNKNOWN')) return this.#settle(key, decision, state, error);
+      if (isAttuneError(error, 'CLOSED')) throw new UnavailableError('the service is shutting down; nothing was changed', { cause: error });
+      throw error;
+    }
+  }
+
+  /** Finds out by one linearizable read what became of a commit without a reply. */
+  async #settle(key: ConfigKey, decision: CommitDecision, state: KeyState, cause: unknown): Promise<Revision | undefined> {
+    const { cache, layout } = this.#options;
+    const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
+    const unknown = new OutcomeUnknownError(`the store did not say whether ${key} was written; read it before you try again`, { cause });
+    const snapshot = await cache.provider.read([valueKey, sidecarKey, decision.historyKey], { deadlineMs: SETTLE_MS }).catch(() => {
+      throw unknown;
+    });
+    const entryOf = (wanted: string) => snapshot.entries.find((entry) => entry.key === wanted);
+    const record = entryOf(decision.historyKey);
+    if (record) return writeIdOf(record.value) === decision.sidecar.writeId ? record.revision : undefined;
+    const moved = entryOf(valueKey)?.revision !== state.value?.revision || entryOf(sidecarKey)?.revision !== state.sidecar?.revision;
+    if (moved) return undefined;
+    throw unknown;
+  }
+
+  async #answer(key: ConfigKey, decision: CommitDecision, state: KeyState, revision: Revision): Promise<WriteResult> {
+    try {
+      await this.#options.cache.reached(revision, { deadlineMs: VISIBLE_MS });
+    } catch (error) {
+      throw new DeadlineExceededError(`${key} was written as version ${revision}, but this node does not show it yet`, {
+        cause: error,
+        details: { committed: true, version: revision },
+      });
+    }
+    return resultOf(key, decision, state, revision);
+  }
+
+  async #readState(key: ConfigKey): Promise<KeyState> {
+    const { cache, layout } = this.#options;
+    const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
+    const { entries } = await cache.provider.read([valueKey, sidecarKey], { deadlineMs: COMMIT_MS });
+    return { value: entries.find((entry) => entry.key === valueKey), sidecar: entries.find((entry) => entry.key === sidecarKey) };
+  }
+
+  async #lastSequence(key: ConfigKey): Promise<number> {
+    const { cache, layout } = this.#options;
+    const { entries } = await cache.provider.list(layout.historyPrefix(key), { deadlineMs: COMMIT_MS });
+    return Number(entries.at(-1)?.key.split('/').at(-1) ?? 0);
+  }
+
+  #requireWritable(): void {
+    const { state } = this.#options.cache;
+    if (state === 'live') return;
+    if (state === 'connecting') throw new AttuneError('NOT_READY', 'this node has not loaded the configuration yet; nothing was changed');
+    throw new UnavailableError(
+      state === 'closed' ? 'the service is shutting down; nothing was changed' : 'the store is unreachable; nothing was changed, try again',
+    );
+  }
+}
+
+function conclude(decision: Exclude<Decision, CommitDecision>): WriteResult {
+  if (decision.action === 'refuse') throw decision.error;
+  return { type: 'unchanged', item: decision.item };
+}
+
+function resultOf(key: ConfigKey, decision: CommitDecision, state: KeyState, revision: Revision): WriteResult {
+  if (!decision.value) return { type: 'deleted', version: revision };
+  const createdRevision = state.value?.createdRevision ?? revision;
+  const item = readItem(
+    key,
+    { key, value: decision.value, revision, createdRevision },
+    { key, value: encodeSidecar(decision.sidecar), revision, createdRevision: revision },
+  );
+  const type: Exclude<ChangeType, 'deleted'> = decision.type === 'created' ? 'created' : 'updated';
+  return { type, item };
+}
