@@ -11,7 +11,7 @@ const name = fc.oneof({ weight: 2, arbitrary: awkwardName }, { weight: 2, arbitr
 
 const awkwardText = fc.constantFrom(
   '', ' ', '20', 'true', 'null', '{}', '[]', '"quoted"', '1.10', '007', ' 20 ', '20\n', 'a\nb', 'a\r\nb\r', '\t', "it's", '#no comment', 'a #b', '\\n', 'a\\', '\u0000', '\u0085', '\ufeff',
-  '`"\'', '${HOME}', 'a=b', '! x', '.inf', '.nan', '~', '|', '>', '- a', '0o17', '1e3', '1979-05-27T07:32:00Z', 'inf', 'nan',
+  '`"\'', "it's \\n", '${HOME}', 'a=b', '! x', '.inf', '.nan', '~', '|', '>', '- a', '0o17', '1e3', '1979-05-27T07:32:00Z', 'inf', 'nan',
 );
 export const anyText: fc.Arbitrary<string> = fc.oneof(awkwardText, fc.string({ unit: 'grapheme', maxLength: 30 }), fc.string({ unit: 'binary', maxLength: 20 }));
 
