@@ -4,7 +4,16 @@ import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
 import type { Revision } from '../core/revision.ts';
 import { sliceJson } from './json-slices.ts';
 import { mediaTypeOf, type Incoming } from './transport.ts';
-import { expectList, expectObject, expectRevision, expectString, parseChange, parseItem, parseJsonObject, type WireObject } from './wire.ts';
+import {
+  expectList,
+  expectObject,
+  expectRevision,
+  expectString,
+  parseChange,
+  parseItem,
+  parseJsonObject,
+  type WireObject,
+} from './wire.ts';
 
 /** What every answer tells beside its body. A header that did not come through (a proxy, CORS) is undefined. */
 export interface AnswerMeta {
@@ -99,7 +108,9 @@ export function metaOf(answer: Incoming): AnswerMeta {
 export function jsonTextOf(answer: Incoming): string {
   const type = mediaTypeOf(answer.headers);
   if (type !== JSON_TYPE) {
-    throw new ProtocolError(`${answer.server} answered ${type === '' ? 'without a content type' : type} where JSON was asked for; is this its URL?`);
+    throw new ProtocolError(
+      `${answer.server} answered ${type === '' ? 'without a content type' : type} where JSON was asked for; is this its URL?`,
+    );
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(answer.bytes);
@@ -136,7 +147,9 @@ export function parseListPage(answer: Incoming): ListPage & { readonly next: str
 
 export function parseKeyPage(answer: Incoming): KeyPage & { readonly next: string | undefined } {
   const body = parseJsonObject(jsonTextOf(answer), 'the answer');
-  const keys = expectList(body['items'], "the answer's items").map((entry) => ({ key: expectString(expectObject(entry, 'an entry')['key'], "an entry's key") }));
+  const keys = expectList(body['items'], "the answer's items").map((entry) => ({
+    key: expectString(expectObject(entry, 'an entry')['key'], "an entry's key"),
+  }));
   return { ...parsePagePosition(answer, body), keys };
 }
 
@@ -167,7 +180,11 @@ export function parseStatusAnswer(answer: Incoming): StatusAnswer {
   const body = parseJsonObject(bodyText, 'the answer');
   return {
     ...metaOf(answer),
-    body: { ...body, version: expectString(body['version'], "the server's version"), state: expectString(body['state'], "the server's state") },
+    body: {
+      ...body,
+      version: expectString(body['version'], "the server's version"),
+      state: expectString(body['state'], "the server's state"),
+    },
     bodyText,
   };
 }

@@ -83,6 +83,8 @@ export interface StreamOptions extends Selection {
   readonly since?: string | undefined;
   /** The same as the `Last-Event-ID` header, which a server prefers. */
   readonly lastEventId?: string | undefined;
+  /** Ask the next of several servers: for coming back after a connection was lost. */
+  readonly elsewhere?: boolean;
   /** Begin with the state, where there is no position to resume from. */
   readonly snapshot?: boolean;
   readonly signal?: AbortSignal;
@@ -121,7 +123,7 @@ export interface Api {
   status(options?: RequestOptions): Promise<StatusAnswer>;
   /** Waits for changes after `since`; empty, with an advanced cursor, if there are none. @throws {AttuneError} CURSOR_GONE */
   poll(options: PollOptions): Promise<PollAnswer>;
-  /** One connection's frames: see {@link readEventStream}. Reconnecting is the caller's. */
+  /** One connection's frames: see {@link readEventStream}. Ends quietly when `signal` aborts. Reconnecting is the caller's. */
   openStream(options?: StreamOptions): AsyncGenerator<StreamFrame, void, undefined>;
 }
 
@@ -155,7 +157,13 @@ export function createApi(options: ApiOptions): Api {
     keysOnly: boolean,
     parse: (answer: Incoming) => P,
   ): AsyncGenerator<P, void, undefined> {
-    let query: string | undefined = formatQuery({ prefix: given.prefix, delimiter: given.delimiter, limit: given.limit, after: given.after, keysOnly });
+    let query: string | undefined = formatQuery({
+      prefix: given.prefix,
+      delimiter: given.delimiter,
+      limit: given.limit,
+      after: given.after,
+      keysOnly,
+    });
     let cursor: string | undefined;
     while (query !== undefined) {
       const page = parse(await read(`/api/v1/configs${query}`, 'application/json', given));
@@ -196,13 +204,20 @@ export function createApi(options: ApiOptions): Api {
     status: async (given = {}) => parseStatusAnswer(await read('/api/v1/status', 'application/json', given)),
     poll: async (given) => {
       const waitMs = given.waitMs ?? DEFAULT_WAIT_MS;
-      const query: Record<string, QueryValue> = { prefix: given.prefixes, key: given.keys, watch: true, since: given.since, wait: `${waitMs}ms` };
+      const query: Record<string, QueryValue> = {
+        prefix: given.prefixes,
+        key: given.keys,
+        watch: true,
+        since: given.since,
+        wait: `${waitMs}ms`,
+      };
       return parsePollAnswer(await read(`/api/v1/configs${formatQuery(query)}`, 'application/json', given, waitMs));
     },
     openStream: (given = {}) =>
       readEventStream(transport, clock, {
         target: `/api/v1/watch${formatQuery({ prefix: given.prefixes, key: given.keys, since: given.since, snapshot: given.snapshot ?? false })}`,
         lastEventId: given.lastEventId,
+        elsewhere: given.elsewhere ?? false,
         signal: given.signal,
         connectTimeoutMs: given.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS,
         silenceMs: given.silenceMs ?? DEFAULT_SILENCE_MS,
@@ -215,7 +230,8 @@ export function createApi(options: ApiOptions): Api {
 
 function formatIfMatch(tag: string | undefined): string | undefined {
   if (tag === undefined || tag === '*') return tag;
-  if (!/^[\w-]+$/.test(tag)) throw new InvalidArgumentError(`ifMatch '${tag}' is not an entity tag; give an item's etag as it is, without quotes`);
+  if (!/^[\w-]+$/.test(tag))
+    throw new InvalidArgumentError(`ifMatch '${tag}' is not an entity tag; give an item's etag as it is, without quotes`);
   return `"${tag}"`;
 }
 

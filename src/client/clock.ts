@@ -13,3 +13,18 @@ export const systemClock: Clock = Object.freeze({
     return () => clearTimeout(timer);
   },
 });
+
+/** Resolves after `delayMs`. @throws the reason of `signal`, at once, if it aborts. */
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (then: () => void): void => {
+      cancel();
+      signal.removeEventListener('abort', onAbort);
+      then();
+    };
+    const onAbort = (): void => settle(() => reject(signal.reason as Error));
+    const cancel = clock.after(delayMs, () => settle(resolve));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -17,6 +17,8 @@ export interface StreamFrame {
 export interface EventStreamOptions {
   readonly target: string;
   readonly lastEventId?: string | undefined;
+  /** Ask the next server, not the one used last. */
+  readonly elsewhere: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly connectTimeoutMs: number;
   readonly silenceMs: number;
@@ -27,13 +29,16 @@ export interface EventStreamOptions {
 
 /**
  * The frames of one connection, in order. Ends when the server ends it; a frame cut short is not among them. `break` and `signal`
- * release the socket. Frames are handed over as they are asked for, so a slow reader slows the server, not the heap.
+ * end it and release the socket. Frames are handed over as they are asked for, so a slow reader slows the server, not the heap.
  * @throws {UnavailableError} cannot connect, or the connection broke, or nothing (not even a ping) came for `silenceMs`.
  * @throws {ProtocolError} not an event stream, not UTF-8, or a frame longer than `maxFrameChars`.
  * @throws {AttuneError} what the server's problem document says.
- * @throws the reason of `signal`.
  */
-export async function* readEventStream(transport: Transport, clock: Clock, options: EventStreamOptions): AsyncGenerator<StreamFrame, void, undefined> {
+export async function* readEventStream(
+  transport: Transport,
+  clock: Clock,
+  options: EventStreamOptions,
+): AsyncGenerator<StreamFrame, void, undefined> {
   const link = linkAbort(options.signal, clock);
   link.expireAfter(options.connectTimeoutMs);
   try {
@@ -46,6 +51,7 @@ export async function* readEventStream(transport: Transport, clock: Clock, optio
         signal: options.signal,
         timeoutMs: options.connectTimeoutMs,
       },
+      options.elsewhere,
       link,
     );
     const type = mediaTypeOf(response.headers);
@@ -61,7 +67,8 @@ export async function* readEventStream(transport: Transport, clock: Clock, optio
       onRetry: options.onRetry,
       onError: (error) => {
         // Unknown fields are to be ignored (WHATWG HTML, 9.2.6); a frame without end is not.
-        if (error.type === 'max-buffer-size-exceeded') throw new ProtocolError(`${server} sent a frame longer than ${options.maxFrameChars} characters`);
+        if (error.type === 'max-buffer-size-exceeded')
+          throw new ProtocolError(`${server} sent a frame longer than ${options.maxFrameChars} characters`);
       },
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -69,7 +76,7 @@ export async function* readEventStream(transport: Transport, clock: Clock, optio
     try {
       for (;;) {
         link.expireAfter(options.silenceMs);
-        const chunk = await readChunk(reader, server, options, link);
+        const chunk = await readChunk(reader, server, options.silenceMs, link);
         // Only the wait is timed: a reader that takes its time must not make the server look silent.
         link.expireNever();
         if (chunk === undefined) return;
@@ -80,6 +87,9 @@ export async function* readEventStream(transport: Transport, clock: Clock, optio
       // Not awaited: cancelling must not wait for a peer that may be gone.
       reader.cancel().catch(() => undefined);
     }
+  } catch (error) {
+    // To stop is not to fail.
+    if (!options.signal?.aborted) throw error;
   } finally {
     link.abort();
     link.release();
@@ -89,20 +99,27 @@ export async function* readEventStream(transport: Transport, clock: Clock, optio
 async function readChunk(
   reader: { read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> },
   server: string,
-  options: EventStreamOptions,
+  silenceMs: number,
   link: AbortLink,
 ): Promise<Uint8Array | undefined> {
   try {
     const { done, value } = await reader.read();
     return done ? undefined : value;
   } catch (cause) {
-    if (link.expired) throw new UnavailableError(`${server} was silent for ${options.silenceMs} ms, not even a ping came`, { cause, details: { url: server } });
-    if (link.signal.aborted) throw link.signal.reason;
-    throw new UnavailableError(`the stream from ${server} broke: ${describeNetworkFailure(cause).reason}`, { cause, details: { url: server } });
+    if (link.expired)
+      throw new UnavailableError(`${server} was silent for ${silenceMs} ms, not even a ping came`, { cause, details: { url: server } });
+    throw new UnavailableError(`the stream from ${server} broke: ${describeNetworkFailure(cause).reason}`, {
+      cause,
+      details: { url: server },
+    });
   }
 }
 
-function decode(decoder: { decode(chunk: Uint8Array, options: { readonly stream: boolean }): string }, chunk: Uint8Array, server: string): string {
+function decode(
+  decoder: { decode(chunk: Uint8Array, options: { readonly stream: boolean }): string },
+  chunk: Uint8Array,
+  server: string,
+): string {
   try {
     return decoder.decode(chunk, { stream: true });
   } catch (cause) {

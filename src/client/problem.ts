@@ -17,15 +17,22 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
 };
 
 /**
- * The error in a problem document (RFC 9457): `code`, `message` = detail, and in `details` the status, `retryAfterMs` and every other
- * member (`requestId`, `errors`, `current`, ...). Undefined if `body` is no such document.
+ * The error in a problem document (RFC 9457): `code`, `message` = detail, and in `details` the status, `retryAfterMs`, the revision it was
+ * answered at and every other member (`requestId`, `errors`, `current`, ...). Undefined if `body` is no such document.
  */
 export function parseProblem(body: unknown, status: number, headers: Headers, now: number): AttuneError | undefined {
   if (typeof body !== 'object' || body === null || !('code' in body) || typeof body.code !== 'string') return undefined;
   const { type: _type, title, code, detail, ...rest } = body as Readonly<Record<string, unknown>> & { readonly code: string };
   const known = CODES.has(code);
   const retryAfterMs = parseRetryAfter(headers.get('retry-after'), now);
-  const details = { ...rest, status, ...(known ? {} : { serverCode: code }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const revision = headers.get('attune-revision');
+  const details = {
+    ...(revision === null ? {} : { revision: Number(revision) }),
+    ...rest,
+    status,
+    ...(known ? {} : { serverCode: code }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
   const message = typeof detail === 'string' ? detail : typeof title === 'string' ? title : `the server answered ${status} ${code}`;
   const mapped = known ? (code as ErrorCode) : (CODE_OF_STATUS[status] ?? (status < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL'));
   return new AttuneError(mapped, message, { details });

@@ -35,11 +35,14 @@ export function putRequestOf(body: PutBody): PutRequest {
   if (raw === undefined) return envelope(body, body.jsonText ?? JSON.stringify(body.value));
   if (hasExtras) {
     if (contentType === undefined || typeof raw !== 'string') {
-      throw new InvalidArgumentError('metadata and comment travel in an envelope: with them, raw must be a string and contentType be given');
+      throw new InvalidArgumentError(
+        'metadata and comment travel in an envelope: with them, raw must be a string and contentType be given',
+      );
     }
     return envelope(body, isJson(contentType) ? raw : JSON.stringify(raw));
   }
-  if (contentType !== undefined && isJson(contentType)) return { query: { raw: true }, headers: { 'content-type': JSON_TYPE }, content: raw };
+  if (contentType !== undefined && isJson(contentType))
+    return { query: { raw: true }, headers: { 'content-type': JSON_TYPE }, content: raw };
   return {
     query: {},
     headers: contentType === undefined ? {} : { 'content-type': contentType },

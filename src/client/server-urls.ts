@@ -24,6 +24,7 @@ function parseServerUrl(text: string): string {
   if (url.username !== '' || url.password !== '') {
     throw new InvalidArgumentError(`url for ${url.host} holds a user name or password; give credentials as 'token' instead`);
   }
-  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError(`url ${quoteForMessage(text)} has a query or fragment; leave it out`);
+  if (url.search !== '' || url.hash !== '')
+    throw new InvalidArgumentError(`url ${quoteForMessage(text)} has a query or fragment; leave it out`);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }

@@ -1,4 +1,11 @@
-import { type AttuneError, isAttuneError, OutcomeUnknownError, ProtocolError, UnauthenticatedError, UnavailableError } from '../core/errors.ts';
+import {
+  type AttuneError,
+  isAttuneError,
+  OutcomeUnknownError,
+  ProtocolError,
+  UnauthenticatedError,
+  UnavailableError,
+} from '../core/errors.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
 import type { Clock } from './clock.ts';
 import { describeNetworkFailure } from './network-failure.ts';
@@ -45,8 +52,12 @@ export interface Transport {
    * @throws the reason of `signal`, for a read.
    */
   send(request: Outgoing): Promise<Incoming>;
-  /** Asks one server, the current one, and hands over the response with its body unread. The same errors; a next call asks the next server. */
-  open(request: Omit<Outgoing, 'body'>, link: AbortLink): Promise<{ readonly server: string; readonly response: Response }>;
+  /** Asks one server, the one used last or, if `elsewhere`, the next one, and hands over the response with its body unread. The same errors. */
+  open(
+    request: Omit<Outgoing, 'body'>,
+    elsewhere: boolean,
+    link: AbortLink,
+  ): Promise<{ readonly server: string; readonly response: Response }>;
 }
 
 export function createTransport(options: TransportOptions): Transport {
@@ -106,7 +117,8 @@ export function createTransport(options: TransportOptions): Transport {
         }
       }
     },
-    open: async (request, link) => {
+    open: async (request, elsewhere, link) => {
+      if (elsewhere) rotate();
       const headers = await resolveHeaders(request);
       const base = server();
       try {
@@ -116,9 +128,7 @@ export function createTransport(options: TransportOptions): Transport {
         throw refusalOf({ server: base, status: response.status, headers: response.headers, bytes }, request, options.clock.now());
       } catch (error) {
         const failure = failureOf(error, base, request, link);
-        if (!(failure instanceof NotReached)) throw failure;
-        rotate();
-        throw failure.translated;
+        throw failure instanceof NotReached ? failure.translated : failure;
       }
     },
   };
@@ -152,16 +162,21 @@ function failureOf(error: unknown, base: string, request: Outgoing, link: AbortL
   if (isAttuneError(error) || error instanceof NotReached) return error;
   const isWrite = request.method !== 'GET';
   if (link.signal.aborted && !link.expired) {
-    return isWrite ? new OutcomeUnknownError(`${request.method} to ${base} was aborted after sending; it may have been applied`, { cause: error }) : link.signal.reason;
+    return isWrite
+      ? new OutcomeUnknownError(`${request.method} to ${base} was aborted after sending; it may have been applied`, { cause: error })
+      : link.signal.reason;
   }
   const { reason, unsent } = link.expired
     ? { reason: `no answer within ${request.timeoutMs} ms`, unsent: false }
     : describeNetworkFailure(error);
   if (isWrite && !unsent) {
-    return new OutcomeUnknownError(`sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`, {
-      cause: error,
-      details: { url: base },
-    });
+    return new OutcomeUnknownError(
+      `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`,
+      {
+        cause: error,
+        details: { url: base },
+      },
+    );
   }
   return new NotReached(new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: error, details: { url: base } }));
 }
@@ -178,7 +193,9 @@ function refusalOf(answer: Incoming, request: Outgoing, now: number): Error {
   // A proxy between us and the server: it may have passed the write on before it gave up.
   if (request.method !== 'GET') return new OutcomeUnknownError(`${said}; the write may have been applied`, { details });
   const gone = answer.status === 502 || answer.status === 503 || answer.status === 504;
-  return gone ? new NotReached(new UnavailableError(`cannot reach ${answer.server}: ${said}`, { details })) : new ProtocolError(said, { details });
+  return gone
+    ? new NotReached(new UnavailableError(`cannot reach ${answer.server}: ${said}`, { details }))
+    : new ProtocolError(said, { details });
 }
 
 export function mediaTypeOf(headers: Headers): string {

@@ -53,7 +53,8 @@ export function parseItem(value: unknown, what = 'the item'): ConfigItem {
 export function parseChange(value: unknown, what = 'the change'): ConfigChangeEvent {
   const change = expectObject(value, what);
   const key = expectString(change['key'], `${what}'s key`);
-  if (!CHANGE_TYPES.has(change['type'])) throw new ProtocolError(`the change of '${key}' is of unknown type ${JSON.stringify(change['type'])}`);
+  if (!CHANGE_TYPES.has(change['type']))
+    throw new ProtocolError(`the change of '${key}' is of unknown type ${JSON.stringify(change['type'])}`);
   if (change['newValue'] === undefined) throw new ProtocolError(`the change of '${key}' has no newValue`);
   expectRevision(change['version'], `the version of the change of '${key}'`);
   expectString(change['contentType'], `the contentType of '${key}'`);
