@@ -35,7 +35,7 @@ const MAX_KEYS_IN_MESSAGE = 10;
 
 interface Waiter {
   readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** Callers that wait for the first state. */
@@ -61,13 +61,13 @@ export class Readiness {
           reject(error);
         },
       };
-      const onAbort = (): void => waiter.reject(signal?.reason);
+      const onAbort = (): void => waiter.reject(signal?.reason as Error);
       const cancelTimer = clock.after(timeoutMs, () => {
         try {
           onDeadline(timeoutMs);
           waiter.resolve();
         } catch (error) {
-          waiter.reject(error);
+          waiter.reject(error as Error);
         }
       });
       this.#waiters.add(waiter);
