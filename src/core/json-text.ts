@@ -59,6 +59,23 @@ export function singleLineJson(text: string): string {
   return /[\r\n]/.test(text) ? text.replaceAll(/\s*[\r\n]\s*/g, ' ').trim() : text;
 }
 
+/** The text indented by two spaces, its tokens as they were written. A text nested too deep is left alone. */
+export function prettyJson(text: string): string {
+  const node = scan(text);
+  return node ? prettyNode(text, node, '') : text;
+}
+
+function prettyNode(text: string, node: JsonNode, indent: string): string {
+  if (node.kind !== 'object' && node.kind !== 'array') return text.slice(node.start, node.end);
+  const deeper = `${indent}  `;
+  const lines =
+    node.kind === 'object'
+      ? node.members.map(({ name, value }) => `${deeper}${JSON.stringify(name)}: ${prettyNode(text, value, deeper)}`)
+      : node.elements.map((element) => deeper + prettyNode(text, element, deeper));
+  const [open, close] = node.kind === 'object' ? ['{', '}'] : ['[', ']'];
+  return lines.length === 0 ? open + close : `${open}\n${lines.join(',\n')}\n${indent}${close}`;
+}
+
 function findProblem(text: string, node: JsonNode, pointer: string): JsonProblem | undefined {
   switch (node.kind) {
     case 'object': {

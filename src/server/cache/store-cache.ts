@@ -36,6 +36,8 @@ export interface StoreCacheOptions<Derived> {
   /** A subscriber threw: its own problem, told here. */
   readonly onSubscriberError?: (error: unknown) => void;
   readonly onStateChange?: (state: ServiceState, cause: Error | undefined) => void;
+  /** The mirror holds a whole new state: the first one, or that of a history that replaced another. */
+  readonly onLoaded?: (mirror: MirrorView) => void;
 }
 
 interface Waiter {
@@ -193,11 +195,15 @@ export class StoreCache<Derived> {
 
   #sink(): FeedSink {
     return {
-      loaded: (snapshot) => this.#window.restart(snapshot.revision),
+      loaded: (snapshot) => {
+        this.#window.restart(snapshot.revision);
+        this.#options.onLoaded?.(this.#mirror);
+      },
       applied: (batch) => this.#publish(batch),
       advanced: () => this.#wakeWaiters(),
       replaced: (snapshot) => {
         this.#window.restart(snapshot.revision);
+        this.#options.onLoaded?.(this.#mirror);
         this.#settleWaiters(new AttuneError('CURSOR_GONE', 'the store was rolled back or replaced', { details: { reason: 'epoch' } }));
         this.#heardAt = this.#now();
         for (const subscriber of [...this.#subscribers]) this.#guarded(() => subscriber.onReset('epoch'));

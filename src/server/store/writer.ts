@@ -75,7 +75,7 @@ export class Writer {
     let isProven = false;
     for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline; ) {
       const stamp: WriteStamp = { writeId: randomUUID(), timestamp: new Date(now()).toISOString() };
-      const decision = decide(request, state, { layout, limits, etagOf, stamp });
+      const decision = tryDecide(request, state, { layout, limits, etagOf, stamp });
       if (decision.action !== 'commit') {
         if (isProven) return conclude(decision);
         state = await this.#readState(key);
@@ -156,6 +156,16 @@ export class Writer {
     throw new UnavailableError(
       state === 'closed' ? 'the service is shutting down; nothing was changed' : 'the store is unreachable; nothing was changed, try again',
     );
+  }
+}
+
+/** A body may be wrong only for the item the mirror shows; so that is a decision to be proven too. */
+function tryDecide(...args: Parameters<typeof decide>): Decision {
+  try {
+    return decide(...args);
+  } catch (error) {
+    if (error instanceof AttuneError) return { action: 'refuse', error };
+    throw error;
   }
 }
 

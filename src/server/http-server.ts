@@ -1,0 +1,155 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino, type Logger } from 'pino';
+import type { ConfigProvider } from '../core/provider.ts';
+import { ConfigService, type ConfigServiceOptions } from './config-service.ts';
+import { createApp } from './http/app.ts';
+import { LongPolls } from './http/long-poll.ts';
+import { createMetrics, type Metrics } from './http/metrics.ts';
+import { Streams } from './http/streams.ts';
+import { VERSION } from './version.ts';
+
+export interface HttpServerOptions {
+  /** Open. Closed by the caller, after the server. */
+  readonly provider: ConfigProvider;
+  readonly namespace: string;
+  /** Default 127.0.0.1. There is no authentication: who reaches this address can read and write. */
+  readonly host?: string;
+  /** Default 0: any free one. */
+  readonly port?: number;
+  readonly allowedHosts?: readonly string[];
+  readonly corsOrigins?: readonly string[];
+  readonly log?: Logger;
+  readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'now' | 'random'>;
+}
+
+export interface HttpServer {
+  /** `http://127.0.0.1:8080` */
+  readonly url: string;
+  readonly port: number;
+  readonly service: ConfigService;
+  readonly streams: Streams;
+  readonly polls: LongPolls;
+  /**
+   * Readiness turns false, polls are answered, streams are sent away, requests in progress get `graceMs` (default 10,000), then every
+   * connection is closed. Idempotent.
+   */
+  close(options?: { readonly graceMs?: number; readonly spreadMs?: number }): Promise<void>;
+}
+
+const GRACE_MS = 10_000;
+const SPREAD_MS = 3_000;
+/** Above the idle time of common load balancers (60 s), so that they close first and no request meets a closing connection. */
+const KEEP_ALIVE_MS = 65_000;
+const READY_MS = 3_000;
+
+/**
+ * Serves one namespace of `provider` over HTTP. Resolves when it listens; whether it is ready is told by `/readyz`.
+ * @throws {NodeJS.ErrnoException} EADDRINUSE and the like.
+ */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const log = options.log ?? pino({ level: 'silent' });
+  const host = options.host ?? '127.0.0.1';
+  const service = createService(options, log, () => metrics);
+  const polls = new LongPolls(service, options.service?.random);
+  const streams: Streams = new Streams({
+    service,
+    onReset: (reason) => metrics.countReset(reason),
+    ...(options.service?.now && { now: options.service.now }),
+    ...(options.service?.random && { random: options.service.random }),
+  });
+  const metrics: Metrics = createMetrics({ service, streams: () => streams.size, polls: () => polls.size });
+  let isDraining = false;
+  const app = createApp({
+    service,
+    streams,
+    polls,
+    metrics,
+    log,
+    rules: { allowedHosts: [...(options.allowedHosts ?? []), ...namedHost(host)], corsOrigins: options.corsOrigins ?? [] },
+    version: VERSION,
+    isDraining: () => isDraining,
+  });
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 }, app);
+  service.start();
+  // The embedded store is loaded in no time; one that cannot be reached must not keep the node from telling so.
+  await service.reached(service.revision, { deadlineMs: READY_MS }).catch(() => undefined);
+  try {
+    await listen(server, host, options.port ?? 0);
+  } catch (error) {
+    streams.close();
+    await service.close();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    port,
+    service,
+    streams,
+    polls,
+    close: ({ graceMs = GRACE_MS, spreadMs = SPREAD_MS } = {}) => {
+      closing ??= (async () => {
+        isDraining = true;
+        polls.releaseAll();
+        streams.drain(spreadMs);
+        await closeServer(server, graceMs);
+        streams.close();
+        await service.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+function createService(options: HttpServerOptions, log: Logger, metrics: () => Metrics): ConfigService {
+  let toldOfSkipped = false;
+  return new ConfigService({
+    provider: options.provider,
+    namespace: options.namespace,
+    ...options.service,
+    onStateChange: (state, cause) => {
+      if (state === 'live') log.info({ state }, 'following the store');
+      else if (cause) log.warn({ state, cause: cause.message }, 'the store cannot be followed; trying again');
+    },
+    onSkippedKey: (storeKey) => {
+      if (toldOfSkipped) return;
+      toldOfSkipped = true;
+      log.warn({ storeKey }, 'a stored key is outside the grammar of keys and is skipped; more are only counted');
+    },
+    onSubscriberError: (error) => {
+      metrics().countListenerError();
+      log.error({ err: error }, 'a watcher failed while being told of a change');
+    },
+  });
+}
+
+/** The address itself is a name the service answers for, unless it stands for all addresses. */
+function namedHost(host: string): string[] {
+  return host === '0.0.0.0' || host === '::' ? [] : [host.includes(':') ? `[${host}]` : host.toLowerCase()];
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const deadline = performance.now() + graceMs;
+  const done = closed.then(() => true);
+  // A connection becomes idle at any time: asking once would leave it open for its keep-alive time.
+  while (performance.now() < deadline) {
+    server.closeIdleConnections();
+    if (await Promise.race([done, sleep(25, false)])) return;
+  }
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import cors from 'cors';
+import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import type { Logger } from 'pino';
+import { AttuneError, isAttuneError } from '../../core/errors.ts';
+import { quoteForMessage } from '../../core/key.ts';
+import type { ConfigService } from '../config-service.ts';
+import { NO_STORE, send, sendJson, sendProblem, type Exchange } from './exchange.ts';
+import { deleteItem, getItem, ITEMS_PATH, keyOfPath, putItem } from './items.ts';
+import { getItems } from './list.ts';
+import type { LongPolls } from './long-poll.ts';
+import type { Metrics } from './metrics.ts';
+import { errorsPage, homePage, homeText } from './pages.ts';
+import { parseQuery } from './query.ts';
+import { requireTrustedBrowser, type BrowserRules } from './security.ts';
+import { readinessOf, statusOf } from './status.ts';
+import type { Streams } from './streams.ts';
+
+export interface AppOptions {
+  readonly service: ConfigService;
+  readonly streams: Streams;
+  readonly polls: LongPolls;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly rules: BrowserRules;
+  readonly version: string;
+  readonly isDraining: () => boolean;
+}
+
+type Handler = (exchange: Exchange, request: Request) => void | Promise<void>;
+type Handlers = Readonly<Partial<Record<'GET' | 'PUT' | 'DELETE', Handler>>>;
+
+const EXPOSED_HEADERS = ['Attune-Revision', 'Attune-Cursor', 'Attune-Stale', 'ETag', 'Link', 'Location', 'Retry-After', 'Preference-Applied', 'X-Request-Id'];
+
+/** The HTTP API on Express: routing, limits, errors. What a route does is in the file of its noun. */
+export function createApp(options: AppOptions): Express {
+  const { service, streams, polls, metrics, rules, version } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('case sensitive routing', true);
+  app.set('strict routing', true);
+  app.set('query parser', 'simple');
+
+  app.use(observe(options));
+  app.use((request, _response, next) => {
+    requireTrustedBrowser(request, rules);
+    next();
+  });
+  if (rules.corsOrigins.length > 0) {
+    app.use(cors({ origin: [...rules.corsOrigins], exposedHeaders: EXPOSED_HEADERS, methods: ['GET', 'HEAD', 'PUT', 'DELETE'], maxAge: 600 }));
+  }
+
+  // JSON escapes can triple a text; what is stored is checked exactly.
+  const readBody = express.raw({ type: () => true, limit: service.limits.maxValueBytes * 3 + 64 * 1024 });
+  const route = (path: string | RegExp, name: string, handlers: Handlers): void => {
+    app.all(path, (request, response, next) => {
+      response.locals['route'] = name;
+      const handler = handlers[(request.method === 'HEAD' ? 'GET' : request.method) as keyof Handlers];
+      if (!handler) {
+        const allowed = Object.keys(handlers).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+        response.setHeader('Allow', allowed.join(', '));
+        throw new AttuneError('METHOD_NOT_ALLOWED', `${request.method} does not go with ${name}; allowed: ${allowed.join(', ')}`);
+      }
+      const run = (): Promise<void> => Promise.resolve(handler(exchangeOf(options, request, response), request));
+      if (request.method !== 'PUT') return run();
+      readBody(request, response, (error?: unknown) => {
+        if (error) next(bodyError(error, service.limits.maxValueBytes));
+        else run().catch(next);
+      });
+      return undefined;
+    });
+  };
+
+  const key = (request: Request) => keyOfPath(pathOf(request));
+  route(/^\/api\/v1\/configs\/.*$/, `${ITEMS_PATH}{key}`, {
+    GET: (exchange, request) => getItem(exchange, key(request), polls),
+    PUT: (exchange, request) => putItem(exchange, key(request), Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)),
+    DELETE: (exchange, request) => deleteItem(exchange, key(request)),
+  });
+  route('/api/v1/configs', '/api/v1/configs', { GET: (exchange) => getItems(exchange, polls) });
+  route('/api/v1/watch', '/api/v1/watch', { GET: (exchange) => streams.open(exchange) });
+  const simple = (path: string, answer: (exchange: Exchange) => void | Promise<void>): void =>
+    route(path, path, {
+      GET: (exchange) => {
+        parseQuery(exchange.request.url ?? '', {});
+        return answer(exchange);
+      },
+    });
+  simple('/api/v1/status', (exchange) =>
+    sendJson(exchange, 200, JSON.stringify(statusOf({ service, version, streams: () => streams.size, polls: () => polls.size }))),
+  );
+  simple('/healthz', (exchange) => sendJson(exchange, 200, '{"status":"ok"}'));
+  simple('/readyz', (exchange) => {
+    const { ready, checks } = readinessOf(service, options.isDraining());
+    sendJson(exchange, ready ? 200 : 503, JSON.stringify({ status: ready ? 'ready' : 'not ready', checks }), ready ? {} : { 'Retry-After': '1' });
+  });
+  simple('/metrics', async (exchange) => {
+    const body = await metrics.registry.metrics();
+    send(exchange, { status: 200, headers: { 'Content-Type': metrics.registry.contentType, 'Cache-Control': NO_STORE }, body });
+  });
+  simple('/docs/errors', (exchange) => sendPage(exchange, errorsPage()));
+  simple('/', (exchange) => {
+    const base = `http://${exchange.request.headers.host ?? 'localhost'}`;
+    if (exchange.request.headers.accept?.includes('text/html')) sendPage(exchange, homePage(version, base));
+    else send(exchange, { status: 200, headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': NO_STORE, Vary: 'Accept' }, body: homeText(version, base) });
+  });
+
+  app.use((request) => {
+    throw new AttuneError('ROUTE_NOT_FOUND', `there is no path ${quoteForMessage(pathOf(request))}; see GET / for what there is`);
+  });
+  app.use(answerError(options));
+  return app;
+}
+
+const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+
+function sendPage(exchange: Exchange, body: string): void {
+  send(exchange, {
+    status: 200,
+    headers: { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': NO_STORE, Vary: 'Accept', 'Content-Security-Policy': PAGE_POLICY },
+    body,
+  });
+}
+
+/** The path as it was sent: decoding is the business of the one who knows what it means. */
+function pathOf(request: Request): string {
+  const [path = ''] = request.originalUrl.split('?', 1);
+  // A proxy's absolute form names the host again.
+  return path.replace(/^https?:\/\/[^/]+/i, '');
+}
+
+/** Gives every request an id, and counts and logs it when it is over. */
+function observe({ metrics, log }: AppOptions) {
+  return (request: Request, response: Response, next: () => void): void => {
+    const startedAt = performance.now();
+    const given = request.headers['x-request-id'];
+    const requestId = typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+    response.locals['requestId'] = requestId;
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.once('close', () => {
+      const route = String(response.locals['route'] ?? 'none');
+      const seconds = (performance.now() - startedAt) / 1_000;
+      metrics.countRequest(route, request.method, response.statusCode, seconds);
+      log.debug({ requestId, method: request.method, route, status: response.statusCode, ms: Math.round(seconds * 1_000) }, 'request');
+    });
+    next();
+  };
+}
+
+function exchangeOf({ service }: AppOptions, request: Request, response: Response): Exchange {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  return {
+    request: request as IncomingMessage,
+    response: response as ServerResponse,
+    service,
+    requestId: String(response.locals['requestId']),
+    signal: gone.signal,
+    pretty: isPretty(request.originalUrl),
+  };
+}
+
+const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);
+
+/** What the body reader refuses, in this API's words. */
+function bodyError(error: unknown, maxValueBytes: number): unknown {
+  if (typeof error !== 'object' || error === null || !('type' in error)) return error;
+  switch (error.type) {
+    case 'entity.too.large':
+      return new AttuneError('VALUE_TOO_LARGE', `the body is too large: a value has at most ${maxValueBytes} bytes`, { details: { maxValueBytes } });
+    case 'encoding.unsupported':
+      return new AttuneError('UNSUPPORTED_MEDIA_TYPE', 'this Content-Encoding is not taken; send gzip, deflate, br or none');
+    case 'request.size.invalid':
+    case 'request.aborted':
+      return new AttuneError('INVALID_BODY', 'the body is shorter than its Content-Length');
+    default:
+      return 'status' in error && typeof error.status === 'number' && error.status < 500 ? new AttuneError('INVALID_BODY', 'the body cannot be read as its headers say') : error;
+  }
+}
+
+/** The one place where a failed request is answered. Express calls it because it takes four parameters. */
+function answerError(options: AppOptions): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    // The client is gone: what waited for it was aborted.
+    if (response.destroyed) return;
+    const exchange = exchangeOf(options, request, response);
+    if (exchange.response.headersSent) {
+      options.log.warn({ err: error, requestId: exchange.requestId }, 'a request failed after its answer had begun');
+      exchange.response.destroy();
+      return;
+    }
+    const known = isAttuneError(error) ? error : isBadPath(error) ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8') : error;
+    const { code, status } = sendProblem(exchange, known);
+    if (code === 'INTERNAL') options.log.error({ err: error, requestId: exchange.requestId }, 'a request failed by a fault of this service');
+    else if (status >= 500) options.log.info({ requestId: exchange.requestId, code, cause: isAttuneError(error) ? String(error.cause ?? '') : '' }, 'a request was not served');
+  };
+}
+
+/** Express itself decodes paths of plain routes. */
+const isBadPath = (error: unknown): boolean => error instanceof URIError;

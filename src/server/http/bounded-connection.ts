@@ -1,0 +1,75 @@
+import type { ServerResponse } from 'node:http';
+import { Connection } from 'better-sse';
+
+/** Bytes that may be unsent when a frame is begun; a frame once begun is written whole. */
+export const MAX_UNSENT_BYTES = 1024 * 1024;
+
+const HEADERS: Readonly<Record<string, string>> = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+};
+
+/**
+ * A better-sse connection that is bounded and safe where its own ones are not: it says whether the reader keeps up, survives
+ * a response that was ended or destroyed, and never writes to one.
+ */
+export class BoundedConnection extends Connection {
+  readonly url = new URL('http://localhost/');
+  readonly request: Request;
+  readonly response = new Response(null, { headers: HEADERS });
+  readonly #res: ServerResponse;
+  readonly #closed = new AbortController();
+
+  constructor(res: ServerResponse) {
+    super();
+    this.#res = res;
+    this.request = new Request(this.url, { signal: this.#closed.signal });
+    res.on('close', this.#onClose);
+    // A reader that vanished in the middle of a write ends the stream, not the process.
+    res.on('error', this.#onClose);
+  }
+
+  get isWritable(): boolean {
+    return !this.#res.destroyed && !this.#res.writableEnded;
+  }
+
+  /** True if another frame may be begun. */
+  get hasRoom(): boolean {
+    return this.isWritable && this.#res.writableLength < MAX_UNSENT_BYTES;
+  }
+
+  sendHead(): void {
+    if (!this.isWritable || this.#res.headersSent) return;
+    this.#res.writeHead(200, HEADERS);
+    this.#res.flushHeaders();
+  }
+
+  sendChunk(chunk: string): void {
+    if (chunk !== '') this.write(Buffer.from(chunk));
+  }
+
+  /** Writes a whole frame, which may be shared with other connections. */
+  write(frame: Buffer): void {
+    if (this.isWritable) this.#res.write(frame);
+  }
+
+  onDrain(listener: () => void): void {
+    this.#res.on('drain', listener);
+  }
+
+  /** Ends the stream after what was written. */
+  end(): void {
+    if (this.isWritable) this.#res.end();
+  }
+
+  destroy(): void {
+    this.#res.destroy();
+  }
+
+  cleanup(): void {
+    this.#res.off('close', this.#onClose);
+  }
+
+  readonly #onClose = (): void => this.#closed.abort();
+}

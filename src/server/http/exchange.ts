@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AttuneError, isAttuneError } from '../../core/errors.ts';
+import { prettyJson } from '../../core/json-text.ts';
+import type { ConfigService } from '../config-service.ts';
+import { problemOf, type ProblemDocument } from './problem.ts';
+
+export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
+export const NO_STORE = 'no-store';
+/** Stored by the one who asked, used only after asking again whether it still holds. */
+export const REVALIDATE = 'private, no-cache';
+
+/** One request and its answer, with what every answer carries. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly service: ConfigService;
+  readonly requestId: string;
+  /** Aborts when the client is gone. */
+  readonly signal: AbortSignal;
+  /** `?pretty`: indent JSON. */
+  readonly pretty: boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON text or bytes; absent for an answer without a body. */
+  readonly body?: string | Buffer;
+}
+
+/** Sends `answer` with the position of this node. JSON ends with a line feed. */
+export function send(exchange: Exchange, answer: Answer): void {
+  const { request, response } = exchange;
+  if (response.headersSent || response.destroyed) return;
+  for (const [name, value] of Object.entries(positionHeaders(exchange.service))) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  response.statusCode = answer.status;
+  if (answer.body === undefined) {
+    response.end();
+    return;
+  }
+  const body = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(answer.body);
+  response.setHeader('Content-Length', body.byteLength);
+  if (request.method === 'HEAD') response.end();
+  else response.end(body);
+}
+
+/** Sends JSON text as an object of its own. */
+export function sendJson(exchange: Exchange, status: number, text: string | Buffer, headers: Readonly<Record<string, string>> = {}): void {
+  const shown = exchange.pretty ? prettyJson(text.toString()) : text;
+  const body = Buffer.isBuffer(shown) ? Buffer.concat([shown, LINE_FEED]) : `${shown}\n`;
+  send(exchange, { status, headers: { 'Content-Type': JSON_CONTENT_TYPE, 'Cache-Control': NO_STORE, ...headers }, body });
+}
+
+const LINE_FEED = Buffer.from('\n');
+
+/** Sends `error` as a problem document; returns it. Anything that is not Attune's own is told as INTERNAL and nothing of it is shown. */
+export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument {
+  const problem = problemOf(isAttuneError(error) ? error : undefined, exchange.requestId);
+  const retryAfter = problem.status === 503 || problem.status === 429 ? { 'Retry-After': '1' } : {};
+  const shown = exchange.pretty ? prettyJson(problem.text) : problem.text;
+  send(exchange, {
+    status: problem.status,
+    headers: { 'Content-Type': 'application/problem+json', 'Cache-Control': NO_STORE, ...retryAfter },
+    body: `${shown}\n`,
+  });
+  return problem;
+}
+
+/** Where this node stands, and how long it has not heard the store. */
+function positionHeaders(service: ConfigService): Record<string, string> {
+  if (service.state !== 'live' && service.state !== 'stale') return {};
+  return {
+    'Attune-Revision': String(service.revision),
+    'Attune-Cursor': service.cursor,
+    ...(service.state === 'stale' && { 'Attune-Stale': String(Math.round(service.lagMs / 1_000)) }),
+  };
+}
+
+/** The value of a header that may stand once. @throws {AttuneError} INVALID_ARGUMENT if it stands several times. */
+export function singleHeader(request: IncomingMessage, name: string): string | undefined {
+  const values = request.headersDistinct[name];
+  if (!values || values.length === 0) return undefined;
+  if (values.length > 1) throw new AttuneError('INVALID_ARGUMENT', `the header ${name} stands ${values.length} times; send it once`);
+  return values[0];
+}

@@ -1,0 +1,174 @@
+import type { IncomingMessage } from 'node:http';
+import { BYTES_TYPE, JSON_TYPE } from '../../core/content.ts';
+import { AttuneError } from '../../core/errors.ts';
+import { parseKey, quoteForMessage, type ConfigKey } from '../../core/key.ts';
+import type { Revision } from '../../core/revision.ts';
+import type { ConfigService } from '../config-service.ts';
+import { readChange } from '../store/changes.ts';
+import type { ItemState } from '../store/item-state.ts';
+import { renderChange, renderItem } from '../store/render-item.ts';
+import { ifNoneMatch, parseWriteCondition } from './conditions.ts';
+import { NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import type { LongPolls } from './long-poll.ts';
+import { awaitPosition } from './position.ts';
+import { parsePutBody } from './put-body.ts';
+import { parseQuery, type Query } from './query.ts';
+
+const READ_PARAMETERS = {
+  raw: 'flag',
+  consistency: 'single',
+  minRevision: 'single',
+  watch: 'flag',
+  version: 'single',
+  wait: 'single',
+} as const;
+
+type ReadQuery = Query<keyof typeof READ_PARAMETERS>;
+
+export const ITEMS_PATH = '/api/v1/configs/';
+
+/**
+ * The key named by the path after {@link ITEMS_PATH}, percent-decoded once; slashes may be written plain or as `%2F`.
+ * @throws {AttuneError} INVALID_KEY
+ */
+export function keyOfPath(rawPath: string): ConfigKey {
+  const text = rawPath.slice(ITEMS_PATH.length);
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(text);
+  } catch {
+    throw new AttuneError('INVALID_KEY', `invalid key ${quoteForMessage(text)}: not valid percent-encoded UTF-8; write "%" as %25`);
+  }
+  return parseKey(decoded);
+}
+
+/** `GET /configs/{key}`: the item, its bare value, or a long-poll for its next change. */
+export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPolls): Promise<void> {
+  const { service, request, signal } = exchange;
+  const query = parseQuery(request.url ?? '', READ_PARAMETERS);
+  const isWatch = query.flag('watch');
+  for (const [name, isMisplaced] of [
+    ['version', !isWatch && query.has('version')],
+    ['wait', !isWatch && query.has('wait')],
+  ] as const) {
+    if (isMisplaced) throw new AttuneError('INVALID_ARGUMENT', `${name} goes with watch; write ?watch&${name}=...`);
+  }
+  if (isWatch && query.flag('raw')) throw new AttuneError('INVALID_ARGUMENT', 'raw and watch contradict each other: a watch answers an event');
+  service.requireReadable();
+  await awaitPosition(service, { minRevision: query.get('minRevision'), consistency: query.get('consistency') }, signal);
+  if (isWatch) return watchItem(exchange, key, query, polls);
+  const preferredMs = request.method === 'HEAD' ? 0 : preferredWaitMs(request);
+  const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
+  if (isHeld) {
+    const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
+    await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
+  }
+  const isStrong = query.get('consistency') === 'strong';
+  const headers = {
+    'Cache-Control': isHeld || isStrong ? NO_STORE : REVALIDATE,
+    Vary: 'Prefer',
+    ...(isHeld && { 'Preference-Applied': `wait=${preferredMs / 1_000}` }),
+  };
+  answerItem(exchange, key, query.flag('raw'), headers);
+}
+
+function answerItem(exchange: Exchange, key: ConfigKey, isRaw: boolean, headers: Readonly<Record<string, string>>): void {
+  const { service, request } = exchange;
+  const etag = etagOf(service, key);
+  if (etag === undefined) throw notFound(key);
+  const tagged = { ...headers, ETag: `"${etag}"` };
+  if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers: tagged });
+  if (!isRaw) return sendJson(exchange, 200, service.renderedItem(key) ?? '', tagged);
+  const item = service.get(key);
+  if (!item) throw notFound(key);
+  send(exchange, { status: 200, headers: { ...tagged, ...rawHeaders(item) }, body: rawBody(item) });
+}
+
+/** A stored value is data, whatever type it claims: a browser must not run it. */
+function rawHeaders(item: ItemState): Record<string, string> {
+  const type = item.kind === 'json' ? JSON_TYPE : item.kind === 'bytes' ? BYTES_TYPE : `${item.contentType}; charset=utf-8`;
+  return { 'Content-Type': type, 'Content-Security-Policy': "default-src 'none'; sandbox" };
+}
+
+function rawBody(item: ItemState): Buffer {
+  return Buffer.from(item.text, item.kind === 'bytes' ? 'base64' : 'utf8');
+}
+
+/** Long-poll as an event: 200 as soon as the version differs from the one sent, 304 at the end. */
+async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, polls: LongPolls): Promise<void> {
+  const { service, request, signal } = exchange;
+  const known = query.integer('version', 0, Number.MAX_SAFE_INTEGER) as Revision | undefined;
+  const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
+  const event = await polls.wait({
+    filter: { keys: [key], prefixes: [] },
+    waitMs,
+    signal,
+    evaluate: (batch) => {
+      if (known !== undefined) return eventSince(service, key, known);
+      const change = batch?.derived.findLast((candidate) => candidate.key === key);
+      return change && service.renderedChange(change);
+    },
+    onReset: () => eventSince(service, key, known ?? (0 as Revision)),
+  });
+  if (signal.aborted) return;
+  if (event !== undefined) return sendJson(exchange, 200, event);
+  const etag = etagOf(service, key);
+  send(exchange, { status: 304, headers: { 'Cache-Control': NO_STORE, ...(etag !== undefined && { ETag: `"${etag}"` }) } });
+}
+
+/** The event that tells a reader of version `known` (0: of no such key) what is true now; undefined if it knows. */
+function eventSince(service: ConfigService, key: ConfigKey, known: Revision): string | undefined {
+  const version = service.versionOf(key);
+  if (version === known) return undefined;
+  if (version === undefined) {
+    const deletedAt = service.deletedAt(key);
+    if (known === 0 || known >= deletedAt) return undefined;
+    return service.renderedChange(service.changeAt(key, deletedAt) ?? { type: 'deleted', key, version: deletedAt });
+  }
+  const change = service.changeAt(key, version);
+  if (change) return service.renderedChange(change);
+  const item = service.get(key);
+  if (!item) return undefined;
+  // The window no longer tells what the value was before.
+  return renderChange({ ...readChange({ type: known === 0 ? 'created' : 'updated', key, version }), after: item, timestamp: item.lastUpdated, updatedBy: item.updatedBy });
+}
+
+/** `PUT /configs/{key}` */
+export async function putItem(exchange: Exchange, key: ConfigKey, body: Buffer): Promise<void> {
+  const { service, request } = exchange;
+  const query = parseQuery(request.url ?? '', { raw: 'flag', ifVersion: 'single' });
+  const condition = parseWriteCondition(request, query.integer('ifVersion', 0, Number.MAX_SAFE_INTEGER));
+  const result = await service.write({ type: 'put', key, condition, body: parsePutBody(request, body, query.flag('raw')) });
+  if (result.type === 'deleted') throw new Error('a put was answered as a deletion');
+  const etag = service.etagOf(result.item.version);
+  const status = result.type === 'created' ? 201 : 200;
+  sendJson(exchange, status, renderItem(result.item, etag), { ETag: `"${etag}"`, Location: pathOf(key) });
+}
+
+/** `DELETE /configs/{key}` */
+export async function deleteItem(exchange: Exchange, key: ConfigKey): Promise<void> {
+  const { service, request } = exchange;
+  const query = parseQuery(request.url ?? '', { ifVersion: 'single' });
+  const condition = parseWriteCondition(request, query.integer('ifVersion', 0, Number.MAX_SAFE_INTEGER));
+  await service.write({ type: 'delete', key, condition });
+  send(exchange, { status: 204, headers: { 'Cache-Control': NO_STORE } });
+}
+
+function etagOf(service: ConfigService, key: ConfigKey): string | undefined {
+  const version = service.versionOf(key);
+  return version === undefined ? undefined : service.etagOf(version);
+}
+
+const pathOf = (key: ConfigKey): string => ITEMS_PATH + key.split('/').map(encodeURIComponent).join('/');
+
+function notFound(key: ConfigKey): AttuneError {
+  return new AttuneError('NOT_FOUND', `there is no key ${key}`, { details: { key } });
+}
+
+/** `Prefer: wait=30` in milliseconds (RFC 7240, 4.3); 0 if not asked for. Preferences that are not understood are ignored, as the RFC says. */
+function preferredWaitMs(request: IncomingMessage): number {
+  const header = request.headers['prefer'];
+  const text = Array.isArray(header) ? header.join(',') : (header ?? '');
+  const seconds = /(?:^|,)\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:[,;]|$)/i.exec(text)?.[1];
+  return seconds === undefined ? 0 : Math.min(Number(seconds), 120) * 1_000;
+}

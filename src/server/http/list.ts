@@ -1,0 +1,211 @@
+import { formatCursor, parseCursor } from '../../core/cursor.ts';
+import { AttuneError } from '../../core/errors.ts';
+import { prefixEnd } from '../../core/byte-order.ts';
+import { quoteForMessage, type ConfigKey } from '../../core/key.ts';
+import type { ResetReason } from '../../core/item.ts';
+import type { Revision } from '../../core/revision.ts';
+import type { MirrorView } from '../cache/mirror.ts';
+import { selectChanges, type ConfigService } from '../config-service.ts';
+import { renderValue } from '../store/render-item.ts';
+import { ifNoneMatch } from './conditions.ts';
+import { REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import { parseFilter, parsePrefix } from './filter.ts';
+import type { LongPolls } from './long-poll.ts';
+import { awaitPosition, cursorGone, locateForPoll, requireCovered } from './position.ts';
+import { parseQuery, type Query } from './query.ts';
+
+const DEFAULT_LIMIT = 1_000;
+const MAX_LIMIT = 10_000;
+/** A page ends early once it holds this much, so that an answer is bounded whatever the values are. */
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+/** Changes in one answer of a long-poll; the cursor then tells how far it got. */
+const MAX_POLL_CHANGES = 1_000;
+const MAX_POLL_BYTES = 4 * 1024 * 1024;
+
+const PARAMETERS = {
+  prefix: 'many',
+  key: 'many',
+  watch: 'flag',
+  since: 'single',
+  wait: 'single',
+  delimiter: 'single',
+  limit: 'single',
+  after: 'single',
+  keysOnly: 'flag',
+  raw: 'flag',
+  consistency: 'single',
+  minRevision: 'single',
+  cursor: 'single',
+} as const;
+
+type ListQuery = Query<keyof typeof PARAMETERS>;
+
+const ONLY_WATCH = ['key', 'since', 'wait'] as const;
+const ONLY_LIST = ['delimiter', 'limit', 'after', 'keysOnly', 'raw', 'cursor'] as const;
+
+/** `GET /configs`: a page of items, or a long-poll for the changes of many keys. */
+export async function getItems(exchange: Exchange, polls: LongPolls): Promise<void> {
+  const { service, request, signal } = exchange;
+  if (request.headers.accept?.toLowerCase().includes('text/event-stream')) {
+    throw new AttuneError('NOT_ACCEPTABLE', 'event streams are at /api/v1/watch, with the same prefix and key parameters');
+  }
+  const query = parseQuery(request.url ?? '', PARAMETERS);
+  const isWatch = query.flag('watch');
+  for (const name of isWatch ? ONLY_LIST : ONLY_WATCH) {
+    if (query.has(name)) throw new AttuneError('INVALID_ARGUMENT', isWatch ? `${name} does not go with watch` : `${name} goes with watch; write ?watch&${name}=...`);
+  }
+  service.requireReadable();
+  await awaitPosition(service, { minRevision: query.get('minRevision'), consistency: query.get('consistency') }, signal);
+  return isWatch ? pollChanges(exchange, query, polls) : listItems(exchange, query);
+}
+
+function listItems(exchange: Exchange, query: ListQuery): void {
+  const { service, request } = exchange;
+  const prefixes = query.all('prefix');
+  if (prefixes.length > 1) throw new AttuneError('INVALID_ARGUMENT', 'a list has one prefix; for several use watch, or ask several times');
+  const [isRaw, isKeysOnly] = [query.flag('raw'), query.flag('keysOnly')];
+  if (isRaw && isKeysOnly) throw new AttuneError('INVALID_ARGUMENT', 'raw and keysOnly contradict each other');
+  const delimiter = query.get('delimiter');
+  if (delimiter !== undefined && delimiter !== '/') throw new AttuneError('INVALID_ARGUMENT', `delimiter=${quoteForMessage(delimiter)} is not taken; keys are divided by '/'`);
+  const limit = query.integer('limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
+  const prefix = parsePrefix(prefixes[0] ?? '');
+  const first = query.get('cursor');
+  if (first !== undefined) requireCovered(service, parseCursor(first, 'cursor'));
+
+  const etag = service.cursor;
+  const headers: Record<string, string> = { ETag: `"${etag}"`, 'Cache-Control': REVALIDATE };
+  if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers });
+
+  const view = service.view();
+  const page = collectPage(service, view, { prefix, after: query.get('after') ?? '', limit, isFolded: delimiter !== undefined, ...(isKeysOnly && { isKeysOnly }), isRaw });
+  const next = page.last === undefined ? undefined : nextUrl(query, prefix, limit, page.last, first ?? etag);
+  if (next !== undefined) headers['Link'] = `<${next}>; rel="next"`;
+  if (isRaw) return sendJson(exchange, 200, Buffer.concat([Buffer.from('{'), ...joined(page.items), Buffer.from('}')]), headers);
+  const head = `{"revision":${view.revision},"cursor":${JSON.stringify(first ?? etag)},"items":[`;
+  const tail =
+    ']' + (delimiter === undefined ? '' : `,"prefixes":${JSON.stringify(page.folders)}`) + (next === undefined ? '' : `,"next":${JSON.stringify(next)}`) + '}';
+  sendJson(exchange, 200, Buffer.concat([Buffer.from(head), ...joined(page.items), Buffer.from(tail)]), headers);
+}
+
+interface PageOptions {
+  readonly prefix: string;
+  readonly after: string;
+  readonly limit: number;
+  readonly isFolded: boolean;
+  readonly isKeysOnly?: boolean;
+  readonly isRaw: boolean;
+}
+
+interface Page {
+  readonly items: readonly Buffer[];
+  readonly folders: readonly string[];
+  /** The last key or folder of a page that was cut; undefined if nothing follows. */
+  readonly last: string | undefined;
+}
+
+function collectPage(service: ConfigService, view: MirrorView, options: PageOptions): Page {
+  const { prefix, after, limit, isFolded } = options;
+  const items: Buffer[] = [];
+  const folders: string[] = [];
+  let bytes = 0;
+  let last: string | undefined;
+  // A folder ends in "/", which no key does: what lies in it has been told.
+  let from: string | undefined = after.endsWith('/') ? prefixEnd(after) : after;
+  while (from !== undefined) {
+    let folder: string | undefined;
+    for (const key of service.keysFrom(view, prefix, from)) {
+      if (key === after) continue;
+      if (items.length + folders.length >= limit || bytes >= MAX_PAGE_BYTES) return { items, folders, last };
+      const slash = isFolded ? key.indexOf('/', prefix.length) : -1;
+      if (slash >= 0) {
+        folder = key.slice(0, slash + 1);
+        break;
+      }
+      const item = renderEntry(service, view, key, options);
+      items.push(item);
+      bytes += item.byteLength;
+      last = key;
+    }
+    if (folder === undefined) return { items, folders, last: undefined };
+    folders.push(folder);
+    last = folder;
+    from = prefixEnd(folder);
+  }
+  return { items, folders, last: undefined };
+}
+
+function renderEntry(service: ConfigService, view: MirrorView, key: ConfigKey, { isKeysOnly, isRaw }: PageOptions): Buffer {
+  if (isKeysOnly) return Buffer.from(`{"key":${JSON.stringify(key)},"version":${view.get(service.layout.valueKey(key))?.revision ?? 0}}`);
+  if (!isRaw) return service.renderedItem(key, view) ?? Buffer.alloc(0);
+  const item = service.get(key, view);
+  return Buffer.from(`${JSON.stringify(key)}:${item ? renderValue(item) : 'null'}`);
+}
+
+function nextUrl(query: ListQuery, prefix: string, limit: number, last: string, cursor: string): string {
+  const next = new URLSearchParams();
+  if (prefix !== '') next.set('prefix', prefix);
+  if (query.has('delimiter')) next.set('delimiter', '/');
+  next.set('limit', String(limit));
+  if (query.flag('raw')) next.set('raw', 'true');
+  if (query.flag('keysOnly')) next.set('keysOnly', 'true');
+  next.set('after', last);
+  next.set('cursor', cursor);
+  return `/api/v1/configs?${next.toString()}`;
+}
+
+const COMMA = Buffer.from(',');
+const joined = (parts: readonly Buffer[]): Buffer[] => parts.flatMap((part, index) => (index === 0 ? [part] : [COMMA, part]));
+
+/** Long-poll for many: always 200, empty at the end, with a cursor that has advanced. */
+async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPolls): Promise<void> {
+  const { service, request, signal } = exchange;
+  const filter = parseFilter(query.all('key'), query.all('prefix'));
+  const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
+  const since = query.get('since');
+  let position = since === undefined ? service.revision : await locateForPoll(service, parseCursor(since), signal);
+  const gone = (reason: ResetReason): never => {
+    throw cursorGone(service, reason);
+  };
+  const found = await polls.wait({
+    filter,
+    waitMs,
+    signal,
+    onReset: gone,
+    evaluate: () => {
+      if (position < service.window.oldest) gone('compacted');
+      const batch = collectChanges(service, filter, position);
+      position = batch.upTo;
+      return batch.changes.length > 0 ? batch : undefined;
+    },
+  });
+  if (signal.aborted) return;
+  const { changes, upTo, gap } = found ?? { changes: [], upTo: service.revision, gap: false };
+  const cursor = formatCursor(service.cursorAt(upTo));
+  sendJson(exchange, 200, `{"revision":${upTo},"cursor":${JSON.stringify(cursor)},"changes":[${changes.join(',')}]${gap ? ',"gap":true' : ''}}`);
+}
+
+interface CollectedChanges {
+  readonly changes: readonly string[];
+  /** Everything up to here is told. */
+  readonly upTo: Revision;
+  readonly gap: boolean;
+}
+
+function collectChanges(service: ConfigService, filter: ReturnType<typeof parseFilter>, after: Revision): CollectedChanges {
+  const changes: string[] = [];
+  let bytes = 0;
+  let gap = false;
+  let upTo = after;
+  for (let batch = service.window.next(after); batch; batch = service.window.next(upTo)) {
+    // Whole batches only: a cursor never stands inside one.
+    if (changes.length >= MAX_POLL_CHANGES || bytes >= MAX_POLL_BYTES) return { changes, upTo, gap };
+    for (const change of selectChanges(batch, filter, after)) {
+      const text = service.renderedChange(change);
+      changes.push(text);
+      bytes += text.length;
+      gap ||= batch.gap;
+    }
+    upTo = batch.revision;
+  }
+  return { changes, upTo: service.revision, gap };
+}

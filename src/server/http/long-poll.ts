@@ -1,0 +1,78 @@
+import type { ResetReason } from '../../core/item.ts';
+import type { Filter } from '../cache/fan-out.ts';
+import type { ConfigBatch, ConfigService } from '../config-service.ts';
+
+export interface PollOptions<Answer> {
+  readonly filter: Filter;
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+  /** Looks at the state, at once and after every batch that matches; undefined goes on waiting. May throw. */
+  readonly evaluate: (batch: ConfigBatch | undefined) => Answer | undefined;
+  /** The history was replaced: settles the poll. May throw. */
+  readonly onReset: (reason: ResetReason) => Answer | undefined;
+}
+
+/** The polls that are held on one node. */
+export class LongPolls {
+  readonly #service: ConfigService;
+  readonly #release = new Set<() => void>();
+  readonly #random: () => number;
+
+  constructor(service: ConfigService, random: () => number = Math.random) {
+    this.#service = service;
+    this.#random = random;
+  }
+
+  get size(): number {
+    return this.#release.size;
+  }
+
+  /**
+   * Waits until `evaluate` gives an answer; undefined at the end of the time, on {@link releaseAll} and when the client is gone. The waiter
+   * is registered before the state is compared, so that nothing falls in between.
+   */
+  async wait<Answer>(options: PollOptions<Answer>): Promise<Answer | undefined> {
+    const { filter, waitMs, signal, evaluate, onReset } = options;
+    return new Promise<Answer | undefined>((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      let isSettled = false;
+      const finish = (settle: () => void): void => {
+        if (isSettled) return;
+        isSettled = true;
+        clearTimeout(timer);
+        signal.removeEventListener('abort', release);
+        this.#release.delete(release);
+        unsubscribe();
+        settle();
+      };
+      const release = (): void => finish(() => resolve(undefined));
+      const attempt = (look: () => Answer | undefined, isLast: boolean): void => {
+        try {
+          const answer = look();
+          if (answer !== undefined || isLast) finish(() => resolve(answer));
+        } catch (error) {
+          finish(() => reject(error instanceof Error ? error : new Error(String(error))));
+        }
+      };
+      const unsubscribe = this.#service.subscribe(filter, {
+        onBatch: (batch) => attempt(() => evaluate(batch), false),
+        onReset: (reason) => attempt(() => onReset(reason), true),
+      });
+      this.#release.add(release);
+      attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted);
+      if (isSettled) return;
+      signal.addEventListener('abort', release);
+      timer = setTimeout(release, shorten(waitMs, this.#random));
+    });
+  }
+
+  /** Ends every poll as if its time were over. */
+  releaseAll(): void {
+    for (const release of [...this.#release]) release();
+  }
+}
+
+/** A little less than asked for, so that the client's own timer does not fire first; spread, so that polls begun together end apart. */
+function shorten(waitMs: number, random: () => number): number {
+  return Math.max(0, waitMs - 20 - random() * Math.min(waitMs / 16, 500));
+}

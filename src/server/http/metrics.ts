@@ -1,0 +1,60 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ResetReason } from '../../core/item.ts';
+import type { ConfigService } from '../config-service.ts';
+
+export interface Metrics {
+  readonly registry: Registry;
+  countRequest(route: string, method: string, status: number, seconds: number): void;
+  countReset(reason: ResetReason): void;
+  countListenerError(): void;
+}
+
+export interface MetricSources {
+  readonly service: ConfigService;
+  readonly streams: () => number;
+  readonly polls: () => number;
+}
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+
+/** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
+export function createMetrics({ service, streams, polls }: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const requests = new Histogram({
+    name: 'attune_http_request_duration_seconds',
+    help: 'Time from a request to its answer; of a stream to its end',
+    labelNames: ['route', 'method', 'status'] as const,
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    registers,
+  });
+  const resets = new Counter({ name: 'attune_resets_total', help: 'Streams told that their position is of no use', labelNames: ['reason'] as const, registers });
+  const listenerErrors = new Counter({ name: 'attune_subscriber_errors_total', help: 'Watchers that failed while being told of a change', registers });
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge('attune_streams', 'Open event streams', streams);
+  gauge('attune_polls', 'Held long-polls', polls);
+  gauge('attune_keys', 'Keys in the mirror', () => service.keys);
+  gauge('attune_skipped_keys', 'Stored keys outside the grammar of keys', () => service.skippedKeys);
+  gauge('attune_mirror_revision', 'Revision of the mirror', () => service.revision);
+  gauge('attune_mirror_age_seconds', 'Time since the store was last heard', () => service.lagMs / 1_000);
+  gauge('attune_live', '1 while the mirror is fed by the store', () => (service.state === 'live' ? 1 : 0));
+  gauge('attune_window_batches', 'Batches that can be replayed', () => service.window.size);
+  gauge('attune_window_bytes', 'Bytes of the batches that can be replayed', () => service.window.bytes);
+  return {
+    registry,
+    countRequest: (route, method, status, seconds) =>
+      requests.labels(route, METHODS.has(method) ? method : 'other', String(status)).observe(seconds),
+    countReset: (reason) => resets.labels(reason).inc(),
+    countListenerError: () => listenerErrors.inc(),
+  };
+}

@@ -1,0 +1,84 @@
+import { tryParseCursor, type Cursor } from '../../core/cursor.ts';
+import { AttuneError, isAttuneError } from '../../core/errors.ts';
+import { quoteForMessage } from '../../core/key.ts';
+import { parseRevision, type Revision } from '../../core/revision.ts';
+import type { ResetReason } from '../../core/item.ts';
+import type { ConfigService } from '../config-service.ts';
+
+const WAIT_MS = 3_000;
+
+/**
+ * Waits until this node may answer a reader that has seen `minRevision` (a cursor or a bare number) or asks for strong consistency: never an
+ * older state.
+ * @throws {AttuneError} CURSOR_GONE for a cursor that is foreign or above the store's head; NOT_READY for a bare number above it, or if
+ * this node does not catch up within 3 s; INVALID_ARGUMENT.
+ */
+export async function awaitPosition(
+  service: ConfigService,
+  wanted: { readonly minRevision: string | undefined; readonly consistency: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  const { minRevision, consistency } = wanted;
+  if (consistency !== undefined && consistency !== 'strong' && consistency !== 'cached') {
+    throw new AttuneError('INVALID_ARGUMENT', `consistency=${quoteForMessage(consistency)} is neither strong nor cached`);
+  }
+  if (minRevision !== undefined) await awaitMinimum(service, minRevision, signal);
+  if (consistency === 'strong') await catchUp(service, await service.head({ deadlineMs: WAIT_MS, signal }), signal);
+}
+
+async function awaitMinimum(service: ConfigService, text: string, signal: AbortSignal): Promise<void> {
+  const cursor = tryParseCursor(text);
+  if (!cursor && !/^\d{1,15}$/.test(text)) {
+    throw new AttuneError('INVALID_ARGUMENT', `minRevision=${quoteForMessage(text)} is neither a cursor nor a revision number`);
+  }
+  if (cursor) requireCovered(service, cursor);
+  const revision = cursor?.revision ?? parseRevision(text);
+  if (revision <= service.revision) return;
+  const head = await service.head({ deadlineMs: WAIT_MS, signal });
+  if (head < revision && cursor) throw cursorGone(service, 'ahead');
+  if (head < revision) throw new AttuneError('NOT_READY', `the store is at revision ${head}, below the ${revision} asked for`);
+  await catchUp(service, revision, signal);
+}
+
+/** @throws {AttuneError} CURSOR_GONE if `cursor` is not of this store's history. */
+export function requireCovered(service: ConfigService, cursor: Cursor): void {
+  const located = service.locate(cursor);
+  if ('reset' in located && located.reset === 'epoch') throw cursorGone(service, 'epoch');
+}
+
+/** The error for a position that cannot be resumed from; it carries the cursor to go on from. */
+export function cursorGone(service: ConfigService, reason: ResetReason): AttuneError {
+  const why = {
+    compacted: 'what came after it is no longer kept',
+    epoch: 'it is of another history: the store was restored, replaced or wiped since',
+    ahead: 'the store has not reached it: it was rolled back',
+    slow: 'it fell out of the window',
+  }[reason];
+  return new AttuneError('CURSOR_GONE', `this position cannot be resumed from: ${why}; read the state again and go on from its cursor`, {
+    details: { reason, cursor: service.cursor },
+  });
+}
+
+/**
+ * Where a poll may start from `cursor`, after this node had its chance to catch up.
+ * @throws {AttuneError} CURSOR_GONE, NOT_READY
+ */
+export async function locateForPoll(service: ConfigService, cursor: Cursor, signal: AbortSignal): Promise<Revision> {
+  const located = await orNotReady(service.locateCaughtUp(cursor, signal));
+  if ('reset' in located) throw cursorGone(service, located.reset);
+  return located.position;
+}
+
+async function catchUp(service: ConfigService, revision: Revision, signal: AbortSignal): Promise<void> {
+  await orNotReady(service.reached(revision, { deadlineMs: WAIT_MS, signal }));
+}
+
+/** A node that is behind is not ready for this reader; another one may be. */
+async function orNotReady<T>(waiting: Promise<T>): Promise<T> {
+  try {
+    return await waiting;
+  } catch (error) {
+    if (isAttuneError(error, 'DEADLINE_EXCEEDED')) throw new AttuneError('NOT_READY', error.message, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,39 @@
+import type { IncomingMessage } from 'node:http';
+import { AttuneError } from '../../core/errors.ts';
+import { quoteForMessage } from '../../core/key.ts';
+
+const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+export interface BrowserRules {
+  /** Host names answered for beside loopback, without port. */
+  readonly allowedHosts: readonly string[];
+  /** Exact origins (`https://console.example`) whose pages may read and write. */
+  readonly corsOrigins: readonly string[];
+}
+
+/** The host name of a `Host` header, lower case, without port. */
+export function hostNameOf(header: string): string | undefined {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]/@\s]+)(?::\d{1,5})?$/.exec(header);
+  return match?.[1]?.toLowerCase().replace(/\.$/, '');
+}
+
+/**
+ * Refuses what a web page might send without its user's knowledge. Without authentication the loopback interface is all that guards the
+ * service, and a browser stands behind it: DNS rebinding is stopped by the Host header, cross-site writes by Origin and Sec-Fetch-Site.
+ * @throws {AttuneError} HOST_NOT_ALLOWED, PERMISSION_DENIED
+ */
+export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRules): void {
+  const header = request.headers.host ?? '';
+  const host = hostNameOf(header);
+  if (host === undefined || !(LOOPBACK_HOSTS.has(host) || rules.allowedHosts.includes(host))) {
+    throw new AttuneError('HOST_NOT_ALLOWED', `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`);
+  }
+  if (request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return;
+  const { origin } = request.headers;
+  if (origin !== undefined && rules.corsOrigins.includes(origin)) return;
+  const isForeign = origin !== undefined && origin !== `http://${header}` && origin !== `https://${header}`;
+  if (isForeign || request.headers['sec-fetch-site'] === 'cross-site') {
+    const from = origin === undefined ? 'another site' : `the origin ${quoteForMessage(origin)}`;
+    throw new AttuneError('PERMISSION_DENIED', `pages of ${from} may not change anything here; allow the origin with --cors-origins`);
+  }
+}

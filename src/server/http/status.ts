@@ -1,0 +1,44 @@
+import type { ConfigService } from '../config-service.ts';
+
+export interface StatusSources {
+  readonly service: ConfigService;
+  readonly version: string;
+  readonly streams: () => number;
+  readonly polls: () => number;
+}
+
+/** `GET /status`: one object for operators and tools. */
+export function statusOf({ service, version, streams, polls }: StatusSources): Readonly<Record<string, unknown>> {
+  const { provider } = service;
+  return {
+    version,
+    state: service.state,
+    since: new Date(service.since).toISOString(),
+    store: { provider: provider.name, epoch: service.epoch, revision: service.revision, lagMs: service.lagMs },
+    window: { oldest: service.window.oldest, newest: service.revision },
+    streams: streams(),
+    polls: polls(),
+    keys: service.keys,
+    skippedKeys: service.skippedKeys,
+    limits: { ...service.limits, maxKeyBytes: 512 },
+    history: provider.capabilities.history,
+  };
+}
+
+export interface ReadinessCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** Whether this node should be sent requests. Stale is ready: it serves what it knows and says so. */
+export function readinessOf(service: ConfigService, isDraining: boolean): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
+  const { state } = service;
+  const cause = service.cause?.message;
+  const checks: ReadinessCheck[] = [
+    { name: 'loaded', ok: state === 'live' || state === 'stale', detail: state === 'connecting' ? (cause ?? 'the configuration is being loaded') : state },
+    { name: 'accepting', ok: !isDraining && state !== 'closed', detail: isDraining ? 'shutting down' : 'accepting requests' },
+  ];
+  if (state === 'stale') checks.push({ name: 'store', ok: true, detail: `serving from memory: ${cause ?? 'the store is unreachable'}` });
+  return { ready: checks.every(({ ok }) => ok), checks };
+}

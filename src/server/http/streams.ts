@@ -1,0 +1,147 @@
+import { Session } from 'better-sse';
+import { tryParseCursor, parseCursor, type Cursor } from '../../core/cursor.ts';
+import type { ResetReason } from '../../core/item.ts';
+import type { Revision } from '../../core/revision.ts';
+import type { Filter } from '../cache/fan-out.ts';
+import type { ConfigService, Located } from '../config-service.ts';
+import { BoundedConnection } from './bounded-connection.ts';
+import { send, singleHeader, type Exchange } from './exchange.ts';
+import { describeFilter, parseFilter } from './filter.ts';
+import { FrameCache } from './frame-cache.ts';
+import { encodeComment, encodeFrame, encodeRetry } from './frames.ts';
+import { parseQuery } from './query.ts';
+import { StreamSession } from './stream-session.ts';
+
+const QUIET_MS = 15_000;
+const BEAT_EVERY_MS = 1_000;
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 3_000;
+
+export interface StreamsOptions {
+  readonly service: ConfigService;
+  readonly now?: () => number;
+  readonly random?: () => number;
+  readonly onReset?: (reason: ResetReason) => void;
+}
+
+/** All streams of one node, with one heartbeat for all. */
+export class Streams {
+  readonly #service: ConfigService;
+  readonly #frames: FrameCache;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  readonly #onReset: (reason: ResetReason) => void;
+  readonly #sessions = new Set<StreamSession>();
+  readonly #heartbeat: NodeJS.Timeout;
+  #isDraining = false;
+
+  constructor(options: StreamsOptions) {
+    this.#service = options.service;
+    this.#frames = new FrameCache(options.service);
+    this.#now = options.now ?? Date.now;
+    this.#random = options.random ?? Math.random;
+    this.#onReset = options.onReset ?? (() => undefined);
+    this.#heartbeat = setInterval(() => {
+      for (const session of this.#sessions) session.beat(QUIET_MS);
+    }, BEAT_EVERY_MS);
+    this.#heartbeat.unref();
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /**
+   * `GET /watch`. What is wrong with the request is told before the stream; once it is valid the answer is a 200 stream, whatever happens: any
+   * other status would end a browser's EventSource for good.
+   * @throws {AttuneError} INVALID_ARGUMENT, INVALID_KEY
+   */
+  async open(exchange: Exchange): Promise<void> {
+    const { request, response, signal } = exchange;
+    const query = parseQuery(request.url ?? '', { prefix: 'many', key: 'many', since: 'single', snapshot: 'flag' });
+    const filter = parseFilter(query.all('key'), query.all('prefix'));
+    const since = query.get('since');
+    const fromUrl = since === undefined ? undefined : parseCursor(since);
+    // Browsers repeat the URL on reconnect: the header is the younger position.
+    const lastEventId = singleHeader(request, 'last-event-id');
+    const cursor = lastEventId === undefined || lastEventId === '' ? fromUrl : (tryParseCursor(lastEventId) ?? 'unreadable');
+    const wantsSnapshot = query.flag('snapshot');
+    if (request.method === 'HEAD') {
+      send(exchange, { status: 200, headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' } });
+      return;
+    }
+    if (response.destroyed) return;
+    const connection = new BoundedConnection(response);
+    const session = new Session(connection, { keepAlive: null, retry: null, trustClientEventId: false });
+    await new Promise<void>((resolve) => session.once('connected', resolve));
+    if (!connection.isWritable) return;
+    connection.write(encodeComment(`attune: watching ${describeFilter(filter)}`));
+    connection.write(encodeRetry(this.#retryMs()));
+    await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+  }
+
+  /** Sends every client away, spread over `spreadMs`, and lets no new one in. */
+  drain(spreadMs: number): void {
+    this.#isDraining = true;
+    for (const session of [...this.#sessions]) session.goAway(this.#random() * spreadMs);
+  }
+
+  close(): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  async #begin(
+    connection: BoundedConnection,
+    filter: Filter,
+    cursor: Cursor | 'unreadable' | undefined,
+    wantsSnapshot: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { state } = this.#service;
+    if (this.#isDraining || state === 'connecting' || state === 'closed') return this.#sendAway(connection);
+    let located: Located;
+    try {
+      located = await this.#locate(cursor, signal);
+    } catch {
+      // The store could not be asked, or this node did not catch up: another one may do better.
+      return this.#sendAway(connection);
+    }
+    if (!connection.isWritable) return;
+    const session: StreamSession = new StreamSession(
+      {
+        service: this.#service,
+        connection,
+        filter,
+        frames: this.#frames,
+        now: this.#now,
+        onReset: this.#onReset,
+        onTooSlow: () => session.goAway(this.#retryMs()),
+      },
+      'reset' in located ? this.#service.revision : located.position,
+    );
+    const unsubscribe = this.#service.subscribe(filter, session);
+    this.#sessions.add(session);
+    connection.request.signal.addEventListener('abort', () => {
+      unsubscribe();
+      this.#sessions.delete(session);
+      session.dispose();
+    });
+    if (this.#isDraining) return session.goAway(this.#retryMs());
+    session.start('reset' in located ? located.reset : undefined, cursor === undefined && wantsSnapshot);
+  }
+
+  async #locate(cursor: Cursor | 'unreadable' | undefined, signal: AbortSignal): Promise<Located> {
+    if (cursor === 'unreadable') return { reset: 'epoch' };
+    return cursor === undefined ? { position: this.#service.revision as Revision } : this.#service.locateCaughtUp(cursor, signal);
+  }
+
+  #sendAway(connection: BoundedConnection): void {
+    connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(this.#retryMs()) })));
+    connection.end();
+  }
+
+  /** Jittered, so that clients that lost the same node do not come back as one. */
+  #retryMs(): number {
+    return RETRY_MIN_MS + this.#random() * (RETRY_MAX_MS - RETRY_MIN_MS);
+  }
+}
