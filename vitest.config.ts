@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     // Two cores are what CI has; tests that measure nothing share them well.
     maxWorkers: 2,
+    // CommonJS packages look in tests as they do in Node: the default import is `module.exports`.
+    deps: { interopDefault: false },
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text', 'html'], reportsDirectory: 'coverage' },
     projects: Object.entries(TEST_TIERS).map(([name, testTimeout]) => ({
       extends: true as const,
