@@ -69,6 +69,7 @@ export interface ListPage extends AnswerMeta {
 /** A key without its value, as a list of keys gives it. */
 export interface KeyEntry {
   readonly key: string;
+  readonly version: Revision;
 }
 
 export interface KeyPage extends AnswerMeta {
@@ -147,9 +148,10 @@ export function parseListPage(answer: Incoming): ListPage & { readonly next: str
 
 export function parseKeyPage(answer: Incoming): KeyPage & { readonly next: string | undefined } {
   const body = parseJsonObject(jsonTextOf(answer), 'the answer');
-  const keys = expectList(body['items'], "the answer's items").map((entry) => ({
-    key: expectString(expectObject(entry, 'an entry')['key'], "an entry's key"),
-  }));
+  const keys = expectList(body['items'], "the answer's items").map((value) => {
+    const entry = expectObject(value, 'an entry');
+    return { key: expectString(entry['key'], "an entry's key"), version: expectRevision(entry['version'], "an entry's version") };
+  });
   return { ...parsePagePosition(answer, body), keys };
 }
 
