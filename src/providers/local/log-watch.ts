@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CompactedError, type Revision, type StoredBatch, type StoreWatch, type WatchOptions } from '../../core/provider.ts';
+import type { ChangeSignal } from './change-signal.ts';
 
 /** The history of a store that lives in this process, as a watch reads it. */
 export interface ChangeLog {
@@ -13,33 +15,6 @@ export interface ChangeLog {
 }
 
 /**
- * Wakes the watches of one store. `close` ends them with the error given.
- */
-export class ChangeSignal {
-  readonly #waiting = new Set<() => void>();
-  #failure: Error | undefined;
-
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
-  wake(): void {
-    for (const resume of [...this.#waiting]) resume();
-  }
-
-  close(failure: Error): void {
-    this.#failure ??= failure;
-    this.wake();
-  }
-
-  /** Registers `resume` until the returned function is called. */
-  subscribe(resume: () => void): () => void {
-    this.#waiting.add(resume);
-    return () => this.#waiting.delete(resume);
-  }
-}
-
-/**
  * A watch over a log in this process: it holds a position and pulls, so that a slow consumer costs no memory and nothing can be
  * missed between reading the log and waiting for more.
  */
@@ -47,15 +22,20 @@ export function watchLog(log: ChangeLog, changed: ChangeSignal, prefix: string, 
   const { signal } = options;
   let position = options.after;
   let progressWanted = false;
+  let returned = false;
   let resume: (() => void) | undefined;
   const wake = (): void => resume?.();
+  const isOver = (): boolean => {
+    if (returned || signal.aborted) return true;
+    if (changed.failure) throw changed.failure;
+    return false;
+  };
 
   async function* run(): AsyncGenerator<StoredBatch, void, undefined> {
     const unsubscribe = changed.subscribe(wake);
     signal.addEventListener('abort', wake);
     try {
-      while (!signal.aborted) {
-        if (changed.failure) throw changed.failure;
+      while (!isOver()) {
         if (position < log.oldest()) {
           throw new CompactedError(`cannot watch after revision ${position}: the oldest kept is ${log.oldest()}; list again`, {
             details: { oldest: log.oldest() },
@@ -66,20 +46,20 @@ export function watchLog(log: ChangeLog, changed: ChangeSignal, prefix: string, 
           for (const batch of batches) {
             position = batch.revision;
             yield batch;
-            if (signal.aborted) return;
+            if (isOver()) return;
           }
           if (upTo > position) position = upTo;
-          continue;
-        }
-        if (progressWanted && position === log.head()) {
+          // A long way to catch up is made in many short reads, between which others have their turn.
+          if (position < log.head()) await nextTurn();
+        } else if (progressWanted && position === log.head()) {
           progressWanted = false;
           yield { revision: position, changes: [] };
-          continue;
+        } else {
+          await new Promise<void>((resolve) => {
+            resume = resolve;
+          });
+          resume = undefined;
         }
-        await new Promise<void>((resolve) => {
-          resume = resolve;
-        });
-        resume = undefined;
       }
     } finally {
       unsubscribe();
@@ -87,7 +67,16 @@ export function watchLog(log: ChangeLog, changed: ChangeSignal, prefix: string, 
     }
   }
 
-  const iterator = run();
+  const batches = run();
+  const iterator: AsyncIterator<StoredBatch, void, undefined> = {
+    next: async () => batches.next(),
+    // A generator's own `return` waits for the read under way, which may wait for ever.
+    return: async () => {
+      returned = true;
+      wake();
+      return batches.return();
+    },
+  };
   return {
     requestProgress() {
       progressWanted = true;

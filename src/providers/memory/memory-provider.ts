@@ -8,7 +8,6 @@ import {
   type CallOptions,
   type ConfigProvider,
   type ListOptions,
-  type ProviderCapabilities,
   type Revision,
   type StoredBatch,
   type StoredChange,
@@ -18,8 +17,10 @@ import {
   type Transaction,
   type WatchOptions,
 } from '../../core/provider.ts';
-import { ChangeSignal, watchLog, type ChangeLog } from '../local/log-watch.ts';
-import { requireChecks, validateTransaction } from '../local/transaction.ts';
+import { batchBytes, batchUnder } from '../local/batch.ts';
+import { ChangeSignal } from '../local/change-signal.ts';
+import { watchLog, type ChangeLog } from '../local/log-watch.ts';
+import { isStorable, LOCAL_CAPABILITIES, requireChecks, validateTransaction } from '../local/transaction.ts';
 
 // The package is CommonJS with a default export beside named ones.
 const BTree = BTreeModule.default;
@@ -28,6 +29,17 @@ type Entries = BTreeModule.default<string, StoredEntry>;
 export interface MemoryProviderOptions {
   /** Revisions kept for watches and past lists. Default 10,000. */
   readonly historyLimit?: number;
+  /** Bytes of keys and values kept for them: the older revisions go first, the newest stays. Default 64 MiB. */
+  readonly historyBytes?: number;
+}
+
+const DEFAULTS: Required<MemoryProviderOptions> = Object.freeze({ historyLimit: 10_000, historyBytes: 64 * 1024 * 1024 });
+
+/** A revision with the state after it; the trees of successive states share their nodes. */
+interface PastState {
+  readonly batch: StoredBatch;
+  readonly entries: Entries;
+  readonly bytes: number;
 }
 
 /**
@@ -36,24 +48,22 @@ export interface MemoryProviderOptions {
  */
 export class MemoryProvider implements ConfigProvider {
   readonly name = 'memory';
-  readonly capabilities: ProviderCapabilities = Object.freeze({
-    history: 'full',
-    maxKeyBytes: 4_096,
-    maxValueBytes: 16 * 1024 * 1024,
-    maxTransactionOperations: 128,
-    maxTransactionBytes: 32 * 1024 * 1024,
-  });
+  readonly capabilities = LOCAL_CAPABILITIES;
 
-  readonly #historyLimit: number;
+  readonly #limits: Required<MemoryProviderOptions>;
   readonly #changed = new ChangeSignal();
-  #entries: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
-  /** One state per kept revision; the trees share their nodes. */
-  #history: { readonly batch: StoredBatch; readonly entries: Entries }[] = [];
+  readonly #entries: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
+  /** Gapless: the state of revision `r` is at `r - oldest - 1`. */
+  readonly #history: PastState[] = [];
+  #historyBytes = 0;
   #oldest: { readonly revision: Revision; readonly entries: Entries } = { revision: REVISION_ZERO, entries: this.#entries.clone() };
   #revision = REVISION_ZERO;
 
   constructor(options: MemoryProviderOptions = {}) {
-    this.#historyLimit = options.historyLimit ?? 10_000;
+    this.#limits = {
+      historyLimit: options.historyLimit ?? DEFAULTS.historyLimit,
+      historyBytes: options.historyBytes ?? DEFAULTS.historyBytes,
+    };
   }
 
   async open(options?: CallOptions): Promise<void> {
@@ -94,8 +104,7 @@ export class MemoryProvider implements ConfigProvider {
       else this.#entries.delete(change.key);
     }
     this.#revision = revision;
-    this.#history.push({ batch: { revision, changes }, entries: this.#entries.clone() });
-    if (this.#history.length > this.#historyLimit) this.compact((revision - this.#historyLimit) as Revision);
+    this.#remember({ revision, changes });
     this.#changed.wake();
     return revision;
   }
@@ -114,10 +123,12 @@ export class MemoryProvider implements ConfigProvider {
 
   /** Forgets the history up to and with `revision`, as an operator's compaction of etcd does. */
   compact(revision: Revision): void {
-    const state = this.#history[revision - this.#oldest.revision - 1];
-    if (!state) return;
-    this.#history = this.#history.slice(revision - this.#oldest.revision);
-    this.#oldest = { revision, entries: state.entries };
+    while (this.#oldest.revision < revision) {
+      const next = this.#history.shift();
+      if (!next) return;
+      this.#oldest = { revision: next.batch.revision, entries: next.entries };
+      this.#historyBytes -= next.bytes;
+    }
   }
 
   async close(): Promise<void> {
@@ -141,6 +152,18 @@ export class MemoryProvider implements ConfigProvider {
     return state.entries;
   }
 
+  #remember(batch: StoredBatch): void {
+    const bytes = batchBytes(batch);
+    this.#history.push({ batch, entries: this.#entries.clone(), bytes });
+    this.#historyBytes += bytes;
+    while (
+      this.#history.length > 1 &&
+      (this.#history.length > this.#limits.historyLimit || this.#historyBytes > this.#limits.historyBytes)
+    ) {
+      this.compact((this.#oldest.revision + 1) as Revision);
+    }
+  }
+
   #requireOpen(options: CallOptions | undefined): void {
     if (this.#changed.failure) throw this.#changed.failure;
     options?.signal?.throwIfAborted();
@@ -148,16 +171,11 @@ export class MemoryProvider implements ConfigProvider {
 }
 
 function rangeOf(entries: Entries, prefix: string): StoredEntry[] {
+  if (!isStorable(prefix)) return [];
   const found: StoredEntry[] = [];
   for (const [key, entry] of entries.entries(prefix)) {
     if (!key.startsWith(prefix)) break;
     found.push(entry);
   }
   return found;
-}
-
-/** What of `batch` lies under `prefix`; undefined if nothing does. */
-function batchUnder(batch: StoredBatch, prefix: string): StoredBatch | undefined {
-  const changes = batch.changes.filter((change) => (change.type === 'put' ? change.entry.key : change.key).startsWith(prefix));
-  return changes.length === 0 ? undefined : { revision: batch.revision, changes };
 }
