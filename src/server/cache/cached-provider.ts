@@ -12,7 +12,8 @@ import {
   type Transaction,
   type WatchOptions,
 } from '../../core/provider.ts';
-import { ChangeSignal, watchLog } from '../../core/log-watch.ts';
+import { ChangeSignal } from '../../providers/local/change-signal.ts';
+import { watchLog } from '../../providers/local/log-watch.ts';
 import type { MirrorChange } from './mirror.ts';
 import { StoreCache, type StoreCacheOptions } from './store-cache.ts';
 
