@@ -1,0 +1,20 @@
+FROM node:24-slim AS build
+WORKDIR /attune
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build && npm ci --omit=dev
+
+FROM node:24-slim
+WORKDIR /attune
+COPY --from=build /attune/package.json ./
+COPY --from=build /attune/node_modules ./node_modules
+COPY --from=build /attune/dist ./dist
+ENV ATTUNE_HOST=0.0.0.0 ATTUNE_DATA_DIR=/data NODE_ENV=production
+RUN mkdir /data && chown node:node /data
+USER node
+VOLUME /data
+EXPOSE 8080
+ENTRYPOINT ["node", "dist/cli/main.js"]
+CMD ["serve"]
