@@ -85,8 +85,11 @@ export class Feed {
       } catch (error) {
         if (signal.aborted) return;
         step = this.#nextStep(step, error);
-        // A compaction or an ended history is answered at once; a store that fails is given time.
-        if (error instanceof HistoryEnded || isAttuneError(error, 'COMPACTED')) continue;
+        // A compaction or an ended history is answered at once, unless nothing else comes; a store that fails is given time.
+        if (attempt === 0 && (error instanceof HistoryEnded || isAttuneError(error, 'COMPACTED'))) {
+          attempt++;
+          continue;
+        }
         this.#options.sink.lost(error instanceof Error ? error : new Error(String(error)));
         await sleep(backoffMs(attempt++, this.#options.backoff, this.#options.random), undefined, { signal }).catch(() => undefined);
       }

@@ -132,7 +132,7 @@ function pathOf(request: Request): string {
 }
 
 /** Gives every request an id, and counts and logs it when it is over. */
-function observe({ metrics, log }: AppOptions) {
+function observe({ metrics, log, isDraining }: AppOptions) {
   return (request: Request, response: Response, next: () => void): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];
@@ -140,6 +140,8 @@ function observe({ metrics, log }: AppOptions) {
     response.locals['requestId'] = requestId;
     response.setHeader('X-Request-Id', requestId);
     response.setHeader('X-Content-Type-Options', 'nosniff');
+    // The client's next request belongs to another node.
+    if (isDraining()) response.setHeader('Connection', 'close');
     response.once('close', () => {
       const route = String(response.locals['route'] ?? 'none');
       const seconds = (performance.now() - startedAt) / 1_000;

@@ -17,6 +17,7 @@ export class LongPolls {
   readonly #service: ConfigService;
   readonly #release = new Set<() => void>();
   readonly #random: () => number;
+  #isReleased = false;
 
   constructor(service: ConfigService, random: () => number = Math.random) {
     this.#service = service;
@@ -59,15 +60,16 @@ export class LongPolls {
         onReset: (reason) => attempt(() => onReset(reason), true),
       });
       this.#release.add(release);
-      attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted);
+      attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
       if (isSettled) return;
       signal.addEventListener('abort', release);
       timer = setTimeout(release, shorten(waitMs, this.#random));
     });
   }
 
-  /** Ends every poll as if its time were over. */
+  /** Ends every poll as if its time were over; later ones are not held. */
   releaseAll(): void {
+    this.#isReleased = true;
     for (const release of [...this.#release]) release();
   }
 }
