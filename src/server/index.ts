@@ -1,2 +1,2 @@
 export { startHttpServer, type HttpServer, type HttpServerOptions } from './http-server.ts';
-export { openProvider } from '../providers/open-provider.ts';
+export { openProvider, serve, ServeError, type ServeOptions } from './main.ts';

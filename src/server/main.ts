@@ -7,6 +7,8 @@ import { VERSION } from './version.ts';
 import { isAttuneError } from '../core/errors.ts';
 import { openProvider } from '../providers/open-provider.ts';
 
+export { openProvider };
+
 export interface ServeOptions extends SettingInputs {
   /** Print every setting with its source and do nothing else. */
   readonly isPrintOnly?: boolean;

@@ -167,8 +167,9 @@ function readSettingsFile(path: string | undefined, problems: string[]): Readonl
     for (const [name, value] of Object.entries(parseToml(readFileSync(path, 'utf8')))) {
       if (!SETTINGS.some((definition) => definition.name === name)) {
         problems.push(`${path}: unknown setting ${quoteForMessage(name)}; known are ${SETTINGS.map((definition) => definition.name).join(', ')}`);
-      } else if (Array.isArray(value)) found.set(name, value.map(String).join(','));
-      else found.set(name, String(value));
+      } else if (Array.isArray(value)) found.set(name, value.join(','));
+      else if (['string', 'number', 'bigint', 'boolean'].includes(typeof value)) found.set(name, `${value as string | number | bigint | boolean}`);
+      else problems.push(`${path}: ${name} is not a text, number, true, false or list of texts`);
     }
   } catch (error) {
     problems.push(`cannot read the settings file ${path}: ${(error as Error).message.split('\n')[0]}`);

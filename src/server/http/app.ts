@@ -53,9 +53,13 @@ export function createApp(options: AppOptions): Express {
   }
 
   // JSON escapes can triple a text; what is stored is checked exactly.
-  const readBody = express.raw({ type: () => true, limit: service.limits.maxValueBytes * 3 + 64 * 1024 });
+  const parseBody = express.raw({ type: () => true, limit: service.limits.maxValueBytes * 3 + 64 * 1024 });
+  const readBody = async (request: Request, response: Response): Promise<void> =>
+    new Promise((resolve, reject) => {
+      parseBody(request, response, (error?: unknown) => (error ? reject(bodyError(error, service.limits.maxValueBytes)) : resolve()));
+    });
   const route = (path: string | RegExp, name: string, handlers: Handlers): void => {
-    app.all(path, (request, response, next) => {
+    app.all(path, async (request, response) => {
       response.locals['route'] = name;
       const handler = handlers[(request.method === 'HEAD' ? 'GET' : request.method) as keyof Handlers];
       if (!handler) {
@@ -63,13 +67,8 @@ export function createApp(options: AppOptions): Express {
         response.setHeader('Allow', allowed.join(', '));
         throw new AttuneError('METHOD_NOT_ALLOWED', `${request.method} does not go with ${name}; allowed: ${allowed.join(', ')}`);
       }
-      const run = (): Promise<void> => Promise.resolve(handler(exchangeOf(options, request, response), request));
-      if (request.method !== 'PUT') return run();
-      readBody(request, response, (error?: unknown) => {
-        if (error) next(bodyError(error, service.limits.maxValueBytes));
-        else run().catch(next);
-      });
-      return undefined;
+      if (request.method === 'PUT') await readBody(request, response);
+      await handler(exchangeOf(options, request, response), request);
     });
   };
 
@@ -168,8 +167,8 @@ function exchangeOf({ service }: AppOptions, request: Request, response: Respons
 const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);
 
 /** What the body reader refuses, in this API's words. */
-function bodyError(error: unknown, maxValueBytes: number): unknown {
-  if (typeof error !== 'object' || error === null || !('type' in error)) return error;
+function bodyError(error: unknown, maxValueBytes: number): Error {
+  if (!(error instanceof Error) || !('type' in error)) return new Error('the body could not be read', { cause: error });
   switch (error.type) {
     case 'entity.too.large':
       return new AttuneError('VALUE_TOO_LARGE', `the body is too large: a value has at most ${maxValueBytes} bytes`, { details: { maxValueBytes } });
@@ -197,7 +196,7 @@ function answerError(options: AppOptions): ErrorRequestHandler {
     const known = isAttuneError(error) ? error : isBadPath(error) ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8') : error;
     const { code, status } = sendProblem(exchange, known);
     if (code === 'INTERNAL') options.log.error({ err: error, requestId: exchange.requestId }, 'a request failed by a fault of this service');
-    else if (status >= 500) options.log.info({ requestId: exchange.requestId, code, cause: isAttuneError(error) ? String(error.cause ?? '') : '' }, 'a request was not served');
+    else if (status >= 500) options.log.info({ requestId: exchange.requestId, code, err: error }, 'a request was not served');
   };
 }
 

@@ -64,8 +64,10 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   const prefixes = query.all('prefix');
   if (prefixes.length > 1) throw new AttuneError('INVALID_ARGUMENT', 'a list has one prefix; for several use watch, or ask several times');
   const [isRaw, isKeysOnly] = [query.flag('raw'), query.flag('keysOnly')];
-  if (isRaw && isKeysOnly) throw new AttuneError('INVALID_ARGUMENT', 'raw and keysOnly contradict each other');
   const delimiter = query.get('delimiter');
+  if (isRaw && (isKeysOnly || delimiter !== undefined)) {
+    throw new AttuneError('INVALID_ARGUMENT', `raw and ${isKeysOnly ? 'keysOnly' : 'delimiter'} contradict each other`);
+  }
   if (delimiter !== undefined && delimiter !== '/') throw new AttuneError('INVALID_ARGUMENT', `delimiter=${quoteForMessage(delimiter)} is not taken; keys are divided by '/'`);
   const limit = query.integer('limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const prefix = parsePrefix(prefixes[0] ?? '');
@@ -82,8 +84,8 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   if (next !== undefined) headers['Link'] = `<${next}>; rel="next"`;
   if (isRaw) return sendJson(exchange, 200, Buffer.concat([Buffer.from('{'), ...joined(page.items), Buffer.from('}')]), headers);
   const head = `{"revision":${view.revision},"cursor":${JSON.stringify(first ?? etag)},"items":[`;
-  const tail =
-    ']' + (delimiter === undefined ? '' : `,"prefixes":${JSON.stringify(page.folders)}`) + (next === undefined ? '' : `,"next":${JSON.stringify(next)}`) + '}';
+  const folders = delimiter === undefined ? '' : `,"prefixes":${JSON.stringify(page.folders)}`;
+  const tail = `]${folders}${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}}`;
   sendJson(exchange, 200, Buffer.concat([Buffer.from(head), ...joined(page.items), Buffer.from(tail)]), headers);
 }
 

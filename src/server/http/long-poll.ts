@@ -35,7 +35,6 @@ export class LongPolls {
   async wait<Answer>(options: PollOptions<Answer>): Promise<Answer | undefined> {
     const { filter, waitMs, signal, evaluate, onReset } = options;
     return new Promise<Answer | undefined>((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
       let isSettled = false;
       const finish = (settle: () => void): void => {
         if (isSettled) return;
@@ -60,10 +59,9 @@ export class LongPolls {
         onReset: (reason) => attempt(() => onReset(reason), true),
       });
       this.#release.add(release);
+      const timer = setTimeout(release, shorten(waitMs, this.#random));
       attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
-      if (isSettled) return;
-      signal.addEventListener('abort', release);
-      timer = setTimeout(release, shorten(waitMs, this.#random));
+      if (!isSettled) signal.addEventListener('abort', release);
     });
   }
 

@@ -32,14 +32,16 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
   const resets = new Counter({ name: 'attune_resets_total', help: 'Streams told that their position is of no use', labelNames: ['reason'] as const, registers });
   const listenerErrors = new Counter({ name: 'attune_subscriber_errors_total', help: 'Watchers that failed while being told of a change', registers });
   const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(read());
+        },
+      }),
+    );
   };
   gauge('attune_streams', 'Open event streams', streams);
   gauge('attune_polls', 'Held long-polls', polls);

@@ -1,7 +1,6 @@
 import { Session } from 'better-sse';
 import { tryParseCursor, parseCursor, type Cursor } from '../../core/cursor.ts';
 import type { ResetReason } from '../../core/item.ts';
-import type { Revision } from '../../core/revision.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigService, Located } from '../config-service.ts';
 import { BoundedConnection } from './bounded-connection.ts';
@@ -132,7 +131,7 @@ export class Streams {
 
   async #locate(cursor: Cursor | 'unreadable' | undefined, signal: AbortSignal): Promise<Located> {
     if (cursor === 'unreadable') return { reset: 'epoch' };
-    return cursor === undefined ? { position: this.#service.revision as Revision } : this.#service.locateCaughtUp(cursor, signal);
+    return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, signal);
   }
 
   #sendAway(connection: BoundedConnection): void {
