@@ -167,7 +167,7 @@ function readSettingsFile(path: string | undefined, problems: string[]): Readonl
     for (const [name, value] of Object.entries(parseToml(readFileSync(path, 'utf8')))) {
       if (!SETTINGS.some((definition) => definition.name === name)) {
         problems.push(`${path}: unknown setting ${quoteForMessage(name)}; known are ${SETTINGS.map((definition) => definition.name).join(', ')}`);
-      } else if (Array.isArray(value)) found.set(name, value.join(','));
+      } else if (Array.isArray(value)) found.set(name, value.filter((part) => typeof part === 'string').join(','));
       else if (['string', 'number', 'bigint', 'boolean'].includes(typeof value)) found.set(name, `${value as string | number | bigint | boolean}`);
       else problems.push(`${path}: ${name} is not a text, number, true, false or list of texts`);
     }
