@@ -3,7 +3,8 @@ import { JSON_TYPE } from '../core/content.ts';
 import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
 import type { Revision } from '../core/revision.ts';
 import { sliceJson } from './json-slices.ts';
-import { mediaTypeOf, type Incoming } from './transport.ts';
+import { mediaTypeOf } from './media-type.ts';
+import type { Incoming } from './transport.ts';
 import {
   expectList,
   expectObject,

@@ -2,8 +2,9 @@ import { createParser } from 'eventsource-parser';
 import { ProtocolError, UnavailableError } from '../core/errors.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
 import type { Clock } from './clock.ts';
+import { mediaTypeOf } from './media-type.ts';
 import { describeNetworkFailure } from './network-failure.ts';
-import { mediaTypeOf, type Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 /** One event of a stream, as it came. */
 export interface StreamFrame {

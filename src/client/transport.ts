@@ -1,16 +1,8 @@
-import {
-  type AttuneError,
-  isAttuneError,
-  OutcomeUnknownError,
-  ProtocolError,
-  UnauthenticatedError,
-  UnavailableError,
-} from '../core/errors.ts';
+import { UnauthenticatedError } from '../core/errors.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
 import type { Clock } from './clock.ts';
-import { describeNetworkFailure } from './network-failure.ts';
-import { parseProblem } from './problem.ts';
 import type { ServerUrls } from './server-urls.ts';
+import { failureOf, isFailure, refusalOf, type Failure } from './transport-failure.ts';
 
 export interface Outgoing {
   readonly method: 'GET' | 'PUT' | 'DELETE';
@@ -61,11 +53,10 @@ export interface Transport {
 }
 
 export function createTransport(options: TransportOptions): Transport {
+  const { urls } = options;
+  /** Where the server that answered last stands among `urls`. */
   let current = 0;
-  const server = (): string => options.urls[current % options.urls.length] ?? options.urls[0];
-  const rotate = (): void => {
-    current = (current + 1) % options.urls.length;
-  };
+  const urlAt = (index: number): string => urls[index % urls.length] ?? urls[0];
 
   // Apart from fetch: whatever fails here was certainly not sent.
   const resolveHeaders = async (request: Outgoing): Promise<Headers> => {
@@ -86,7 +77,7 @@ export function createTransport(options: TransportOptions): Transport {
       ...(request.body === undefined ? {} : { body: request.body }),
     });
 
-  const attempt = async (base: string, request: Outgoing, headers: Headers): Promise<Incoming> => {
+  const receive = async (base: string, request: Outgoing, headers: Headers): Promise<Incoming | Failure> => {
     const link = linkAbort(request.signal, options.clock);
     link.expireAfter(request.timeoutMs);
     try {
@@ -94,7 +85,7 @@ export function createTransport(options: TransportOptions): Transport {
       const bytes = new Uint8Array(await response.arrayBuffer());
       return { server: base, status: response.status, headers: response.headers, bytes };
     } catch (error) {
-      throw failureOf(error, base, request, link);
+      return failureOf(error, base, request, link);
     } finally {
       link.release();
     }
@@ -104,35 +95,33 @@ export function createTransport(options: TransportOptions): Transport {
     send: async (request) => {
       request.signal?.throwIfAborted();
       const headers = await resolveHeaders(request);
-      for (let tried = 1; ; tried++) {
-        const base = server();
-        try {
-          const answer = await attempt(base, request, headers);
-          if (answer.status >= 200 && answer.status < 300) return answer;
-          throw refusalOf(answer, request, options.clock.now());
-        } catch (error) {
-          if (!(error instanceof NotReached)) throw error;
-          rotate();
-          if (tried >= options.urls.length) throw error.translated;
-        }
+      // Counted from where it began: calls at the same time must not push each other past a server.
+      const first = current;
+      for (let index = first; ; index++) {
+        const received = await receive(urlAt(index), request, headers);
+        const outcome = isFailure(received) || isSuccess(received) ? received : refusalOf(received, request, options.clock.now());
+        if (isFailure(outcome) && outcome.mayAskAnother && index + 1 < first + urls.length) continue;
+        current = index % urls.length;
+        if (isFailure(outcome)) throw outcome.error;
+        return outcome;
       }
     },
     open: async (request, elsewhere, link) => {
-      if (elsewhere) rotate();
+      if (elsewhere) current = (current + 1) % urls.length;
+      const base = urlAt(current);
       const headers = await resolveHeaders(request);
-      const base = server();
-      try {
-        const response = await callFetch(base, request, headers, link.signal);
-        if (response.status === 200) return { server: base, response };
-        const bytes = new Uint8Array(await response.arrayBuffer());
-        throw refusalOf({ server: base, status: response.status, headers: response.headers, bytes }, request, options.clock.now());
-      } catch (error) {
-        const failure = failureOf(error, base, request, link);
-        throw failure instanceof NotReached ? failure.translated : failure;
-      }
+      const opened = await callFetch(base, request, headers, link.signal)
+        .then(async (response) => ({ response, bytes: response.status === 200 ? undefined : new Uint8Array(await response.arrayBuffer()) }))
+        .catch((error: unknown) => failureOf(error, base, request, link));
+      if (isFailure(opened)) throw opened.error;
+      const { response, bytes } = opened;
+      if (bytes === undefined) return { server: base, response };
+      throw refusalOf({ server: base, status: response.status, headers: response.headers, bytes }, request, options.clock.now()).error;
     },
   };
 }
+
+const isSuccess = ({ status }: Incoming): boolean => status >= 200 && status < 300;
 
 async function resolveToken(token: TransportOptions['token']): Promise<string | undefined> {
   let resolved: string | undefined;
@@ -146,66 +135,4 @@ async function resolveToken(token: TransportOptions['token']): Promise<string | 
     throw new UnauthenticatedError("the 'token' is empty or has a character no token has (a line feed at its end?), so nothing was sent");
   }
   return resolved;
-}
-
-/** Within this file: this server was not reached, another may be. */
-class NotReached extends Error {
-  readonly translated: AttuneError;
-
-  constructor(translated: AttuneError) {
-    super(translated.message);
-    this.translated = translated;
-  }
-}
-
-function failureOf(error: unknown, base: string, request: Outgoing, link: AbortLink): unknown {
-  if (isAttuneError(error) || error instanceof NotReached) return error;
-  const isWrite = request.method !== 'GET';
-  if (link.signal.aborted && !link.expired) {
-    return isWrite
-      ? new OutcomeUnknownError(`${request.method} to ${base} was aborted after sending; it may have been applied`, { cause: error })
-      : link.signal.reason;
-  }
-  const { reason, unsent } = link.expired
-    ? { reason: `no answer within ${request.timeoutMs} ms`, unsent: false }
-    : describeNetworkFailure(error);
-  if (isWrite && !unsent) {
-    return new OutcomeUnknownError(
-      `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`,
-      {
-        cause: error,
-        details: { url: base },
-      },
-    );
-  }
-  return new NotReached(new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: error, details: { url: base } }));
-}
-
-/** What an answer other than 2xx means. */
-function refusalOf(answer: Incoming, request: Outgoing, now: number): Error {
-  const type = mediaTypeOf(answer.headers);
-  const body = type === 'application/problem+json' || type === 'application/json' ? tryParseJson(answer.bytes) : undefined;
-  const problem = parseProblem(body, answer.status, answer.headers, now);
-  if (problem) return problem;
-  const said = `${answer.server} answered ${answer.status} ${type === '' ? 'without a content type' : type}, not as an Attune server does`;
-  const details = { url: answer.server, status: answer.status };
-  if (answer.status < 500) return new ProtocolError(`${said}; is this its URL?`, { details });
-  // A proxy between us and the server: it may have passed the write on before it gave up.
-  if (request.method !== 'GET') return new OutcomeUnknownError(`${said}; the write may have been applied`, { details });
-  const gone = answer.status === 502 || answer.status === 503 || answer.status === 504;
-  return gone
-    ? new NotReached(new UnavailableError(`cannot reach ${answer.server}: ${said}`, { details }))
-    : new ProtocolError(said, { details });
-}
-
-export function mediaTypeOf(headers: Headers): string {
-  return (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-}
-
-function tryParseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -10,7 +10,7 @@ interface Timer {
 export class FakeClock implements Clock {
   #now = Date.parse('2026-01-01T00:00:00Z');
   readonly #timers = new Set<Timer>();
-  readonly #watchers: (() => void)[] = [];
+  readonly #watchers = new Set<(delayMs: number) => void>();
 
   now(): number {
     return this.#now;
@@ -19,7 +19,7 @@ export class FakeClock implements Clock {
   after(delayMs: number, callback: () => void): () => void {
     const timer: Timer = { at: this.#now + delayMs, delayMs, callback };
     this.#timers.add(timer);
-    for (const watcher of this.#watchers.splice(0)) watcher();
+    for (const watcher of [...this.#watchers]) watcher(delayMs);
     return () => void this.#timers.delete(timer);
   }
 
@@ -28,9 +28,16 @@ export class FakeClock implements Clock {
     return [...this.#timers].map(({ delayMs }) => delayMs);
   }
 
-  /** Resolves once a timer of this delay is set. */
-  async armed(delayMs: number): Promise<void> {
-    while (!this.pending.includes(delayMs)) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  /** Resolves when the next timer of this delay is set. */
+  next(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const watcher = (delay: number): void => {
+        if (delay !== delayMs) return;
+        this.#watchers.delete(watcher);
+        resolve();
+      };
+      this.#watchers.add(watcher);
+    });
   }
 
   advance(byMs: number): void {

@@ -1,0 +1,66 @@
+import { OutcomeUnknownError, ProtocolError, UnavailableError } from '../core/errors.ts';
+import type { AbortLink } from './abort-link.ts';
+import { mediaTypeOf } from './media-type.ts';
+import { describeNetworkFailure } from './network-failure.ts';
+import { parseProblem } from './problem.ts';
+import type { Incoming, Outgoing } from './transport.ts';
+
+/** Why a server did not do what it was asked. */
+export interface Failure {
+  /** What the caller is told: an AttuneError, or the reason its signal aborted with. */
+  readonly error: Error;
+  /** True if this server was not reached, and the request can be sent to another one: a read, or a write that never left. */
+  readonly mayAskAnother: boolean;
+}
+
+export const isFailure = (outcome: object): outcome is Failure => 'mayAskAnother' in outcome;
+
+const final = (error: Error): Failure => ({ error, mayAskAnother: false });
+
+/** What `fetch`, or reading its body, threw. */
+export function failureOf(thrown: unknown, base: string, request: Outgoing, link: AbortLink): Failure {
+  const isWrite = request.method !== 'GET';
+  const details = { url: base };
+  if (link.signal.aborted && !link.expired) {
+    if (!isWrite) return final(link.signal.reason as Error);
+    return final(
+      new OutcomeUnknownError(`${request.method} to ${base} was aborted after sending; it may have been applied`, {
+        cause: thrown,
+        details,
+      }),
+    );
+  }
+  const { reason, unsent } = link.expired
+    ? { reason: `no answer within ${request.timeoutMs} ms`, unsent: false }
+    : describeNetworkFailure(thrown);
+  if (isWrite && !unsent) {
+    const message = `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`;
+    return final(new OutcomeUnknownError(message, { cause: thrown, details }));
+  }
+  return { error: new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: thrown, details }), mayAskAnother: true };
+}
+
+/** What an answer other than 2xx means. */
+export function refusalOf(answer: Incoming, request: Outgoing, now: number): Failure {
+  const type = mediaTypeOf(answer.headers);
+  const body = type === 'application/problem+json' || type === 'application/json' ? tryParseJson(answer.bytes) : undefined;
+  const problem = parseProblem(body, answer.status, answer.headers, now);
+  if (problem) return final(problem);
+  const said = `${answer.server} answered ${answer.status} ${type === '' ? 'without a content type' : type}, not as an Attune server does`;
+  const details = { url: answer.server, status: answer.status };
+  if (answer.status < 500) return final(new ProtocolError(`${said}; is this its URL?`, { details }));
+  // A proxy between us and the server: it may have passed the write on before it gave up.
+  if (request.method !== 'GET') return final(new OutcomeUnknownError(`${said}; the write may have been applied`, { details }));
+  const isGone = answer.status === 502 || answer.status === 503 || answer.status === 504;
+  return isGone
+    ? { error: new UnavailableError(`cannot reach ${answer.server}: ${said}`, { details }), mayAskAnother: true }
+    : final(new ProtocolError(said, { details }));
+}
+
+function tryParseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    return undefined;
+  }
+}
