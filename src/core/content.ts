@@ -32,11 +32,10 @@ export const isTomlType = (mediaType: string): boolean => /[/+](?:x-)?toml$/.tes
  * `9007199254740993` stay what was typed; all else is text.
  */
 export function inferContentType(text: string): typeof JSON_TYPE | typeof TEXT_TYPE {
-  const trimmed = text.trim();
-  if (trimmed === '') return TEXT_TYPE;
   try {
-    const value: unknown = JSON.parse(trimmed);
-    return typeof value === 'object' && value !== null ? JSON_TYPE : JSON.stringify(value) === trimmed ? JSON_TYPE : TEXT_TYPE;
+    // Not trimmed first: JavaScript trims a byte order mark and other spaces that JSON does not know.
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? JSON_TYPE : JSON.stringify(value) === text.trim() ? JSON_TYPE : TEXT_TYPE;
   } catch {
     return TEXT_TYPE;
   }

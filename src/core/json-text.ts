@@ -14,6 +14,8 @@ type JsonNode =
 
 interface JsonMember {
   readonly name: string;
+  /** The name as it is written, quotes included. */
+  readonly token: string;
   readonly value: JsonNode;
 }
 
@@ -56,7 +58,8 @@ export function canonicalJson(text: string): string {
 
 /** The text on one line: valid JSON has line breaks only between tokens, where a space means the same. */
 export function singleLineJson(text: string): string {
-  return /[\r\n]/.test(text) ? text.replaceAll(/\s*[\r\n]\s*/g, ' ').trim() : text;
+  // White space before a line break is left to stand: a pattern that began with it would try every space of a long run anew.
+  return /[\r\n]/.test(text) ? text.replaceAll(/[\r\n][ \t\r\n]*/g, ' ').trim() : text;
 }
 
 /** The text indented by two spaces, its tokens as they were written. A text nested too deep is left alone. */
@@ -70,7 +73,7 @@ function prettyNode(text: string, node: JsonNode, indent: string): string {
   const deeper = `${indent}  `;
   const lines =
     node.kind === 'object'
-      ? node.members.map(({ name, value }) => `${deeper}${JSON.stringify(name)}: ${prettyNode(text, value, deeper)}`)
+      ? node.members.map(({ token, value }) => `${deeper}${token}: ${prettyNode(text, value, deeper)}`)
       : node.elements.map((element) => deeper + prettyNode(text, element, deeper));
   const [open, close] = node.kind === 'object' ? ['{', '}'] : ['[', ']'];
   return lines.length === 0 ? open + close : `${open}\n${lines.join(',\n')}\n${indent}${close}`;
@@ -140,9 +143,16 @@ function canonicalNumber(token: string): string {
 function decimalDigits(token: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token) ?? [];
   const all = `${whole}${fraction}`.replace(/^0+/, '');
-  const significant = all.replace(/0+$/, '');
+  const significant = withoutTrailingZeros(all);
   if (significant === '') return '0';
   return `${sign}${significant}e${BigInt(exponent) - BigInt(fraction.length) + BigInt(all.length - significant.length)}`;
+}
+
+/** By hand: `/0+$/` takes time in the square of a long run of zeros that is not the last one. */
+function withoutTrailingZeros(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits.charAt(end - 1) === '0') end--;
+  return digits.slice(0, end);
 }
 
 /** The structure of a text already known to parse; undefined if it is nested too deep. */
@@ -178,15 +188,12 @@ function scan(text: string): JsonNode | undefined {
         skipSpace();
       }
       const nameStart = at;
-      if (first === '{') {
-        skipString();
-        skipSpace();
-      }
-      const nameEnd = at;
+      if (first === '{') skipString();
+      const token = text.slice(nameStart, at);
       if (first === '{') at = text.indexOf(':', at) + 1;
       const child = value(depth + 1);
       if (!child) return undefined;
-      if (first === '{') members.push({ name: stringAt(text, { start: nameStart, end: nameEnd }), value: child });
+      if (first === '{') members.push({ name: JSON.parse(token) as string, token, value: child });
       else elements.push(child);
     }
     at++;

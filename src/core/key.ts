@@ -56,6 +56,6 @@ export function prefixProblem(text: string): string | undefined {
 
 /** A text from outside, safe and short enough to be shown in a message. */
 export function quoteForMessage(text: string): string {
-  const shown = text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  const shown = text.length > 120 ? `${text.slice(0, 120).replace(/[\ud800-\udbff]$/, '')}…` : text;
   return `'${shown.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
 }
