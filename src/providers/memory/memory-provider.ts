@@ -95,7 +95,7 @@ export class MemoryProvider implements ConfigProvider {
     const changes = transaction.operations.flatMap((operation): StoredChange[] => {
       const before = this.#entries.get(operation.key);
       if (operation.type === 'delete') return before ? [{ type: 'delete', key: operation.key, revision }] : [];
-      const value = Uint8Array.from(operation.value);
+      const value = new Uint8Array(operation.value);
       return [{ type: 'put', entry: { key: operation.key, value, revision, createdRevision: before?.createdRevision ?? revision } }];
     });
     if (changes.length === 0) return this.#revision;

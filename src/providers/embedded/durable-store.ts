@@ -1,0 +1,198 @@
+import {
+  CompactedError,
+  InvalidArgumentError,
+  OutcomeUnknownError,
+  UnavailableError,
+  type Revision,
+  type StoredEntry,
+  type Transaction,
+} from '../../core/provider.ts';
+import { batchBytes } from '../local/batch.ts';
+import type { ChangeLog } from '../local/log-watch.ts';
+import { RecentBatches } from '../local/recent-batches.ts';
+import { trimHistory, type History, type RetentionOptions } from './retention.ts';
+import { sqliteCode, SQLITE_BUSY, SQLITE_FULL } from './sqlite-error.ts';
+import type { VersionStore } from './version-store.ts';
+import { applyGroup, type AppliedGroup, type WriteOutcome } from './write-group.ts';
+
+/** Revisions forgotten in one transaction of an explicit compaction. */
+const COMPACT_REVISIONS = 64;
+
+/**
+ * What is committed: the file, and what of it is kept in memory (the head, the newest batches). Every method does its work in one
+ * synchronous block, so that none sees half a transaction.
+ */
+export class DurableStore implements ChangeLog {
+  readonly #open: () => VersionStore;
+  readonly #limits: Required<RetentionOptions>;
+  readonly #onReopened: () => void;
+  /** Undefined after an I/O error, until opening the file again succeeds. */
+  #versions: VersionStore | undefined;
+  #history: History;
+  #recent: RecentBatches;
+
+  /**
+   * `onReopened` is called when the file was opened again after an I/O error: its end may be another than the one known before.
+   * @throws {UnavailableError} `open` fails.
+   */
+  constructor(open: () => VersionStore, limits: Required<RetentionOptions>, onReopened: () => void) {
+    this.#open = open;
+    this.#limits = limits;
+    this.#onReopened = onReopened;
+    this.#versions = open();
+    this.#history = historyOf(this.#versions);
+    this.#recent = new RecentBatches(this.#history.head);
+  }
+
+  /** True if there was no store and this one created it. */
+  get isNew(): boolean {
+    return this.#versions?.isNew === true;
+  }
+
+  head(): Revision {
+    return this.#history.head;
+  }
+
+  oldest(): Revision {
+    return this.#history.compacted;
+  }
+
+  read(prefix: string, after: Revision): ReturnType<ChangeLog['read']> {
+    if (after >= this.#recent.oldest) return this.#recent.read(prefix, after);
+    return this.#attempt((versions) => versions.batches(prefix, after, this.#history.head));
+  }
+
+  entries(keys: Iterable<string>): StoredEntry[] {
+    return this.#attempt((versions) => [...keys].flatMap((key) => versions.entry(key) ?? []));
+  }
+
+  /** @throws {CompactedError} {@link InvalidArgumentError} `at` is before or after what is kept. */
+  list(prefix: string, at: Revision): StoredEntry[] {
+    const { head, compacted } = this.#history;
+    if (at > head) throw new InvalidArgumentError(`cannot list at revision ${at}: the store is at ${head}`);
+    if (at < compacted)
+      throw new CompactedError(`cannot list at revision ${at}: the oldest kept is ${compacted}`, { details: { oldest: compacted } });
+    return this.#attempt((versions) => versions.list(prefix, at));
+  }
+
+  /**
+   * Writes a group as one transaction of SQLite, on disk when it returns.
+   * @throws {UnavailableError} nothing of it was applied, as the file itself says.
+   * @throws {OutcomeUnknownError} the commit failed in a way that leaves open what the disk holds.
+   */
+  commitGroup(transactions: readonly Transaction[]): readonly WriteOutcome[] {
+    const versions = this.#usable();
+    let applied: AppliedGroup;
+    let history: History;
+    try {
+      versions.begin();
+      applied = applyGroup(versions, this.#history.head, transactions);
+      if (applied.head === this.#history.head) {
+        versions.rollback();
+        return applied.outcomes;
+      }
+      const bytes = applied.batches.reduce((sum, batch) => sum + batchBytes(batch), this.#history.bytes);
+      history = trimHistory(versions, { ...this.#history, head: applied.head, bytes }, applied.batches.length, this.#limits);
+    } catch (error) {
+      this.#rollBack(versions);
+      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+    }
+    this.#commit(versions);
+    this.#history = history;
+    for (const batch of applied.batches) this.#recent.push(batch);
+    return applied.outcomes;
+  }
+
+  /** One step towards forgetting the history up to `revision`; false when there is no more to do. */
+  compactStep(revision: Revision): boolean {
+    const versions = this.#usable();
+    const { head, compacted, bytes } = this.#history;
+    const steps = versions.sizes(compacted, COMPACT_REVISIONS).filter((size) => size.revision <= revision);
+    const to = steps.at(-1)?.revision;
+    if (to === undefined) return false;
+    try {
+      versions.begin();
+      versions.compact(compacted, to);
+    } catch (error) {
+      this.#rollBack(versions);
+      throw versions.failure(error);
+    }
+    this.#commit(versions);
+    this.#history = { head, compacted: to, bytes: steps.reduce((left, step) => left - step.bytes, bytes) };
+    return true;
+  }
+
+  close(): void {
+    this.#versions?.close();
+    this.#versions = undefined;
+  }
+
+  #commit(versions: VersionStore): void {
+    try {
+      versions.commit();
+    } catch (error) {
+      const code = sqliteCode(error);
+      // The disk had no room for the log record, or another process the lock: the record that makes a commit was not written.
+      const wasNotWritten = code === SQLITE_FULL || code === SQLITE_BUSY;
+      const isRolledBack = this.#rollBack(versions);
+      if (wasNotWritten && isRolledBack) throw versions.failure(error);
+      // Anything else (a failed flush, above all) says nothing about what the disk will show after a crash.
+      if (isRolledBack) this.#reopen(versions);
+      throw new OutcomeUnknownError(`${versions.failure(error).message}; the write may be there or not`, { cause: error });
+    }
+  }
+
+  /** Takes back what is not committed; true if the file then says that it is at our head. If not, it is opened again. */
+  #rollBack(versions: VersionStore): boolean {
+    try {
+      versions.rollback();
+      if (!versions.isInTransaction && versions.readMeta().revision === this.#history.head) return true;
+    } catch (error) {
+      if (sqliteCode(error) === undefined) throw error;
+    }
+    this.#reopen(versions);
+    return false;
+  }
+
+  #reopen(versions: VersionStore): void {
+    this.#versions = undefined;
+    versions.abandon();
+    try {
+      this.#usable();
+    } catch {
+      // Whoever needs the store next tries again, and is told.
+    }
+  }
+
+  #usable(): VersionStore {
+    if (this.#versions) return this.#versions;
+    const versions = this.#open();
+    try {
+      if (versions.isNew) throw new UnavailableError('the file of the store is gone');
+      // What was found in the log is now made part of the file, so that no crash can make us find another end of it.
+      versions.checkpoint();
+      this.#history = historyOf(versions);
+    } catch (error) {
+      versions.abandon();
+      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+    }
+    this.#recent = new RecentBatches(this.#history.head);
+    this.#versions = versions;
+    this.#onReopened();
+    return versions;
+  }
+
+  #attempt<T>(action: (versions: VersionStore) => T): T {
+    const versions = this.#usable();
+    try {
+      return action(versions);
+    } catch (error) {
+      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+    }
+  }
+}
+
+function historyOf(versions: VersionStore): History {
+  const { revision, compacted } = versions.readMeta();
+  return { head: revision, compacted, bytes: versions.bytesAfter(compacted) };
+}

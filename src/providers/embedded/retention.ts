@@ -1,0 +1,44 @@
+import type { Revision } from '../../core/provider.ts';
+import type { VersionStore } from './version-store.ts';
+
+export interface RetentionOptions {
+  /** Revisions kept for watches and past lists. Default 10,000. */
+  readonly historyLimit?: number;
+  /** Bytes of the keys and values written in them: older revisions go first, though fewer than `historyLimit` stay. Default 256 MiB. */
+  readonly historyBytes?: number;
+}
+
+const DEFAULTS: Required<RetentionOptions> = Object.freeze({ historyLimit: 10_000, historyBytes: 256 * 1024 * 1024 });
+
+export function resolveRetention(options: RetentionOptions): Required<RetentionOptions> {
+  return { historyLimit: options.historyLimit ?? DEFAULTS.historyLimit, historyBytes: options.historyBytes ?? DEFAULTS.historyBytes };
+}
+
+/** How much of the past is kept: the revisions after `compacted` up to `head`, and the bytes written in them. */
+export interface History {
+  readonly head: Revision;
+  readonly compacted: Revision;
+  readonly bytes: number;
+}
+
+/** Revisions forgotten beyond those a group adds, so that a store over its limits gets below them at last. */
+const CATCH_UP_REVISIONS = 16;
+
+/**
+ * Forgets what is over the limits, a little more than was just `added`: each commit pays for about as much as it brings, and none for
+ * many. Part of the transaction that is open; the newest revision always stays.
+ */
+export function trimHistory(store: VersionStore, history: History, added: number, limits: Required<RetentionOptions>): History {
+  const { head, compacted } = history;
+  let to = compacted;
+  let { bytes } = history;
+  const isOver = (): boolean => head - to > limits.historyLimit || bytes > limits.historyBytes;
+  if (!isOver()) return history;
+  for (const size of store.sizes(compacted, added * 2 + CATCH_UP_REVISIONS)) {
+    if (!isOver() || size.revision >= head) break;
+    to = size.revision;
+    bytes -= size.bytes;
+  }
+  if (to > compacted) store.compact(compacted, to);
+  return { head, compacted: to, bytes };
+}
