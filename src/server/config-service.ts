@@ -8,7 +8,7 @@ import type { ConfigKey } from '../core/key.ts';
 import type { CallOptions, ConfigProvider, Revision } from '../core/provider.ts';
 import { matches, type Filter } from './cache/fan-out.ts';
 import type { MirrorView } from './cache/mirror.ts';
-import { StoreCache, type CacheSubscriber } from './cache/store-cache.ts';
+import { StoreCache, type CacheSubscriber, type FeedTiming } from './cache/store-cache.ts';
 import type { WindowBatch, WindowLimits } from './cache/window.ts';
 import { deriveChanges, readChange, type ConfigChange } from './store/changes.ts';
 import type { WriteLimits, WriteRequest } from './store/decide.ts';
@@ -30,6 +30,8 @@ export interface ConfigServiceOptions {
   /** Bytes of one value. Default 512 KiB, or what fits the store's transaction with history and sidecar. */
   readonly maxValueBytes?: number;
   readonly window?: WindowLimits;
+  /** How the store is followed: for stores, and tests, that are faster or slower than the usual. */
+  readonly feed?: FeedTiming;
   readonly now?: () => number;
   readonly random?: () => number;
   readonly onStateChange?: (state: ServiceState, cause: Error | undefined) => void;
@@ -82,6 +84,7 @@ export class ConfigService {
       },
       revisionOfDeletion: (key, after) => this.#revisionOfDeletion(key, after),
       onLoaded: (mirror) => this.#recount(mirror),
+      ...options.feed,
       ...(options.window && { window: options.window }),
       ...(options.now && { now: options.now }),
       ...(options.random && { random: options.random }),

@@ -21,7 +21,7 @@ export interface HttpServerOptions {
   readonly allowedHosts?: readonly string[];
   readonly corsOrigins?: readonly string[];
   readonly log?: Logger;
-  readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'now' | 'random'>;
+  readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
 }
 
 export interface HttpServer {

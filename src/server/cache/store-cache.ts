@@ -16,7 +16,19 @@ export interface CacheSubscriber<Derived> {
   onState?(state: ServiceState, since: number): void;
 }
 
-export interface StoreCacheOptions<Derived> {
+/** How a store is followed. */
+export interface FeedTiming {
+  /** Revisions before the current one from which the first watch starts, to fill the window. Default 4,096. */
+  readonly warmRevisions?: number;
+  /** Between attempts to follow a store that fails. Default 250 ms, doubled up to 5 s. */
+  readonly backoff?: BackoffOptions;
+  /** Progress is asked for this often. Milliseconds, default 10,000. */
+  readonly progressEveryMs?: number;
+  /** A watch that hears nothing for this long is dead. Milliseconds, default 30,000. */
+  readonly silenceMs?: number;
+}
+
+export interface StoreCacheOptions<Derived> extends FeedTiming {
   readonly provider: ConfigProvider;
   /** Mirrored completely: the sum of its keys and values must fit the node's memory. */
   readonly prefix: string;
@@ -25,14 +37,9 @@ export interface StoreCacheOptions<Derived> {
   readonly derive: (batch: AppliedBatch, after: MirrorView) => Derived;
   readonly revisionOfDeletion?: RevisionOfDeletion;
   readonly window?: WindowLimits;
-  /** Default 4,096. */
-  readonly warmRevisions?: number;
-  readonly backoff?: BackoffOptions;
   readonly random?: () => number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  readonly progressEveryMs?: number;
-  readonly silenceMs?: number;
   /** A subscriber threw: its own problem, told here. */
   readonly onSubscriberError?: (error: unknown) => void;
   readonly onStateChange?: (state: ServiceState, cause: Error | undefined) => void;
