@@ -11,6 +11,8 @@ export interface Failure {
   readonly error: Error;
   /** True if this server was not reached, and the request can be sent to another one: a read, or a write that never left. */
   readonly mayAskAnother: boolean;
+  /** True if the connection broke: perhaps one kept from before, which the server had given up (RFC 9112, 9.3.1). */
+  readonly isBroken?: boolean;
 }
 
 export const isFailure = (outcome: object): outcome is Failure => 'mayAskAnother' in outcome;
@@ -37,7 +39,8 @@ export function failureOf(thrown: unknown, base: string, request: Outgoing, link
     const message = `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`;
     return final(new OutcomeUnknownError(message, { cause: thrown, details }));
   }
-  return { error: new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: thrown, details }), mayAskAnother: true };
+  const error = new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: thrown, details });
+  return { error, mayAskAnother: true, isBroken: !unsent && !link.expired };
 }
 
 /** What an answer other than 2xx means. */

@@ -35,8 +35,8 @@ export interface TransportOptions {
 
 export interface Transport {
   /**
-   * Sends a request and reads its answer. A read asks the next server when one cannot be reached or does not answer; a write leaves at most
-   * once: the next server is asked only if the connection was refused.
+   * Sends a request and reads its answer. A read asks the next server when one cannot be reached or does not answer, and a single server
+   * once more when the connection broke; a write leaves at most once: the next server is asked only if the connection was refused.
    * @throws {UnavailableError} no server could be asked; a write was certainly not applied.
    * @throws {OutcomeUnknownError} a write was sent and nothing sensible came back.
    * @throws {ProtocolError} a read was answered with something that is neither Attune's answer nor its problem document.
@@ -97,10 +97,12 @@ export function createTransport(options: TransportOptions): Transport {
       const headers = await resolveHeaders(request);
       // Counted from where it began: calls at the same time must not push each other past a server.
       const first = current;
+      let end = first + urls.length;
       for (let index = first; ; index++) {
         const received = await receive(urlAt(index), request, headers);
         const outcome = isFailure(received) || isSuccess(received) ? received : refusalOf(received, request, options.clock.now());
-        if (isFailure(outcome) && outcome.mayAskAnother && index + 1 < first + urls.length) continue;
+        if (isFailure(outcome) && outcome.isBroken && urls.length === 1) end = first + 2;
+        if (isFailure(outcome) && outcome.mayAskAnother && index + 1 < end) continue;
         current = index % urls.length;
         if (isFailure(outcome)) throw outcome.error;
         return outcome;

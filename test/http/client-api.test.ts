@@ -232,6 +232,16 @@ describe('failures', () => {
     expect(fetched).toEqual(['dead', 'alive', 'alive']);
   });
 
+  test('a read that is cut asks a single server once more', async () => {
+    await using server = await ScriptedServer.start();
+    const api = createApi({ url: server.url });
+    server.script = () => (server.requests.length === 1 ? 'cut' : json(item('a', 1, 7)));
+    expect(await api.get('a')).toMatchObject({ item: { version: 7 } });
+    server.script = () => 'cut';
+    expect(await rejection(api.get('a'))).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(server.requests).toHaveLength(4);
+  });
+
   test('reads at the same time do not push each other past the server that lives', async () => {
     await using server = await ScriptedServer.start();
     server.script = () => json(item('a', 1, 7));

@@ -1,0 +1,104 @@
+import { describe, expectTypeOf, test } from 'vitest';
+import { z } from 'zod';
+import { ConfigClient, type ClientStatus, type JsonValue } from '../../../src/client/index.ts';
+
+// The compiler is what runs these: `tsc` refuses the file when a promise about types is broken.
+
+const plain = new ConfigClient({ url: 'http://127.0.0.1:1', prefix: '' });
+
+const typed = new ConfigClient({
+  url: ['http://127.0.0.1:1'],
+  prefix: ['billing/'],
+  schema: {
+    'billing/pool-size': z.number().int().default(10),
+    'billing/retry': z.object({ attempts: z.number() }).optional(),
+    'billing/name': z.string(),
+    'billing/date': z.string().transform((text) => new Date(text)),
+  },
+});
+
+interface Retry {
+  attempts: number;
+}
+
+describe('without a schema', () => {
+  test('values are JSON or absent', () => {
+    expectTypeOf(plain.get('any/key')).toEqualTypeOf<JsonValue | undefined>();
+    plain.watch('any/key', (value, change) => {
+      expectTypeOf(value).toEqualTypeOf<JsonValue | undefined>();
+      if (change.type === 'deleted') expectTypeOf(change.newValue).toEqualTypeOf<null>();
+      if (change.type === 'created') expectTypeOf(change.oldValue).toEqualTypeOf<null>();
+    })();
+  });
+});
+
+describe('with a schema', () => {
+  test('get answers what the schema reads; undefined only without a default', () => {
+    expectTypeOf(typed.get('billing/pool-size')).toEqualTypeOf<number>();
+    expectTypeOf(typed.get('billing/retry')).toEqualTypeOf<Retry | undefined>();
+    expectTypeOf(typed.get('billing/name')).toEqualTypeOf<string | undefined>();
+    expectTypeOf(typed.get('billing/date')).toEqualTypeOf<Date | undefined>();
+  });
+
+  test('a typo does not compile', () => {
+    // @ts-expect-error no such key
+    type _Typo = ReturnType<typeof typed.get<'billing/pool-sise'>>;
+    // @ts-expect-error no such key
+    void (() => typed.watch('billing/pool-sise', () => undefined));
+    // @ts-expect-error no such key
+    void (() => typed.delete('billing/pool-sise'));
+  });
+
+  test('set takes what the schema accepts', () => {
+    void (() => typed.set('billing/pool-size', 20, { ifVersion: 41, comment: 'sale' }));
+    void (() => typed.set('billing/date', '2026-01-01'));
+    // @ts-expect-error a number is expected
+    void (() => typed.set('billing/pool-size', '20'));
+    // @ts-expect-error undefined is not a value; delete removes a key
+    void (() => typed.set('billing/retry', undefined));
+    void (() => typed.update('billing/pool-size', (old) => old * 2));
+    // @ts-expect-error the old value is a number
+    void (() => typed.update('billing/pool-size', (old) => old.length));
+  });
+
+  test('listeners get values and changes of their key', () => {
+    typed.watch('billing/pool-size', (size, change) => {
+      expectTypeOf(size).toEqualTypeOf<number>();
+      expectTypeOf(change.key).toEqualTypeOf<'billing/pool-size'>();
+      expectTypeOf(change.version).toEqualTypeOf<number>();
+    })();
+    typed.watch(
+      'billing/pool-size',
+      (_size, change) => {
+        expectTypeOf(change).toBeNullable();
+      },
+      { immediate: true },
+    )();
+  });
+
+  test('changes narrow by key and by type', () => {
+    void (async () => {
+      for await (const change of typed.changes({ prefix: 'billing/' })) {
+        if (change.key === 'billing/pool-size' && change.type !== 'deleted') expectTypeOf(change.newValue).toEqualTypeOf<number>();
+        if (change.key === 'billing/retry' && change.type === 'updated') expectTypeOf(change.oldValue).toEqualTypeOf<Retry>();
+      }
+    });
+  });
+});
+
+test('status is a union', () => {
+  const describeStatus = (status: ClientStatus): string => {
+    switch (status.state) {
+      case 'connecting':
+        return String(status.attempt);
+      case 'live':
+        return status.since.toISOString();
+      case 'stale':
+        return status.source;
+      case 'closed':
+        return '';
+    }
+  };
+  expectTypeOf(describeStatus).returns.toEqualTypeOf<string>();
+  expectTypeOf<Extract<ClientStatus, { state: 'stale' }>['source']>().toEqualTypeOf<'memory' | 'file' | 'defaults'>();
+});
