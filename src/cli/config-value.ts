@@ -22,7 +22,8 @@ export function treeOfValue(value: ConfigValue): Tree {
  * it, on one line; else text. Unlike elsewhere `"quoted"` stays text with its quotes, so that {@link flatTextOf} gives the very text back.
  */
 export function valueOfFlatText(text: string): ConfigValue {
-  const isJson = inferContentType(text) === JSON_TYPE && !text.startsWith('"') && text.trim() === text && !/[\r\n]/.test(text) && checkJson(text).ok;
+  const isJson =
+    inferContentType(text) === JSON_TYPE && !text.startsWith('"') && text.trim() === text && !/[\r\n]/.test(text) && checkJson(text).ok;
   return { kind: isJson ? 'json' : 'text', text };
 }
 

@@ -35,7 +35,11 @@ export async function loadCodec(format: Format): Promise<Codec> {
   switch (format) {
     case 'json': {
       const { parseJson, formatJson } = await import('./json.ts');
-      return { kind: 'nested', parse: (text, source) => ({ tree: parseJson(text, source), notes: [] }), format: (tree) => `${formatJson(tree, 2)}\n` };
+      return {
+        kind: 'nested',
+        parse: (text, source) => ({ tree: parseJson(text, source), notes: [] }),
+        format: (tree) => `${formatJson(tree, 2)}\n`,
+      };
     }
     case 'yaml': {
       const { parseYaml, formatYaml } = await import('./yaml.ts');

@@ -22,7 +22,10 @@ export function formatEnv(entries: ReadonlyMap<string, string>): string {
 
 function checkedName(name: string): string {
   if (NAME.test(name) && name !== '__proto__') return name;
-  throw fileProblem('env', `${quoteForMessage(name)} is not a name of a .env file (letters, digits, "_", ".", "-"); export as json, yaml or properties`);
+  throw fileProblem(
+    'env',
+    `${quoteForMessage(name)} is not a name of a .env file (letters, digits, "_", ".", "-"); export as json, yaml or properties`,
+  );
 }
 
 /** dotenv has no escape for a quote inside its own kind of quotes, so the kind is chosen by the value. */

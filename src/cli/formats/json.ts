@@ -22,18 +22,30 @@ function render(tree: Tree, indent: string, margin: string): string {
     if (parts.length === 0) return open + close;
     return indent === '' ? open + parts.join(',') + close : `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${margin}${close}`;
   };
-  if (isTreeArray(tree)) return block('[', tree.map((element) => render(element, indent, inner)), ']');
+  if (isTreeArray(tree))
+    return block(
+      '[',
+      tree.map((element) => render(element, indent, inner)),
+      ']',
+    );
   if (!isTreeObject(tree)) return JSON.stringify(tree);
   const colon = indent === '' ? ':' : ': ';
-  return block('{', [...tree].map(([name, value]) => JSON.stringify(name) + colon + render(value, indent, inner)), '}');
+  return block(
+    '{',
+    [...tree].map(([name, value]) => JSON.stringify(name) + colon + render(value, indent, inner)),
+    '}',
+  );
 }
 
 const SPACE = /[ \t\r\n]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-// oxlint-disable-next-line no-control-regex
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const LITERAL = /true|false|null/y;
-const LITERALS: ReadonlyMap<string, Tree> = new Map<string, Tree>([['true', true], ['false', false], ['null', null]]);
+const LITERALS: ReadonlyMap<string, Tree> = new Map<string, Tree>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+]);
 
 /** `JSON.parse` gives neither the spelling of numbers (before Node 22) nor a position in every message. */
 class JsonReader {

@@ -84,7 +84,8 @@ function treeOf(value: unknown, source: string, ancestors: readonly unknown[]): 
   if (ancestors.length > MAX_TREE_DEPTH) throw fileProblem(source, `nested deeper than ${MAX_TREE_DEPTH} levels`);
   const path = [...ancestors, value];
   if (Array.isArray(value)) return value.map((element: unknown) => treeOf(element, source, path));
-  if (!(value instanceof Map)) throw fileProblem(source, `a value of type ${typeof value} is not supported; --as-document stores the file as it is`);
+  if (!(value instanceof Map))
+    throw fileProblem(source, `a value of type ${typeof value} is not supported; --as-document stores the file as it is`);
   const members = new Map<string, Tree>();
   for (const [key, member] of value as ReadonlyMap<unknown, unknown>) {
     const name = nameOf(treeOf(key, source, path), source);
@@ -98,5 +99,8 @@ function nameOf(key: Tree, source: string): string {
   if (typeof key === 'string') return key;
   if (key instanceof NumberToken) return key.token;
   if (key === null || typeof key === 'boolean') return String(key);
-  throw fileProblem(source, `${isTreeArray(key) ? 'a sequence' : 'a mapping'} as a name is not supported; --as-document stores the file as it is`);
+  throw fileProblem(
+    source,
+    `${isTreeArray(key) ? 'a sequence' : 'a mapping'} as a name is not supported; --as-document stores the file as it is`,
+  );
 }

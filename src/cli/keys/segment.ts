@@ -16,7 +16,6 @@ export function encodeSegment(name: string): string {
   const escaped = name
     .replaceAll(/~(?=[01]|u[0-9a-f]{4})/g, '~0')
     .replaceAll('/', '~1')
-    // oxlint-disable-next-line no-control-regex
     .replaceAll(/[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/gu, escapeUnit);
   return escaped.replace(/^\.(?=\.?$)|\.(?=attune$)/, escapeUnit);
 }

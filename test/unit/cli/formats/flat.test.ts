@@ -21,7 +21,14 @@ describe('the .properties format', () => {
 
   it('reads what Java reads: separators, continuation lines, escapes, comments', () => {
     const text = '# note\n! note\na=1\nb : 2\nc 3\nd\nlong = x,\\\n   y\n\\u0065\\ f = \\t\\u00e9\n';
-    expect([...parseProperties(text, 'f').entries]).toEqual([['a', '1'], ['b', '2'], ['c', '3'], ['d', ''], ['long', 'x,y'], ['e f', '\té']]);
+    expect([...parseProperties(text, 'f').entries]).toEqual([
+      ['a', '1'],
+      ['b', '2'],
+      ['c', '3'],
+      ['d', ''],
+      ['long', 'x,y'],
+      ['e f', '\té'],
+    ]);
   });
 
   it('takes the last of a name that stands twice, and says so', () => {
@@ -55,7 +62,7 @@ describe('the .env format', () => {
 
   it.each([
     ['A=1\nexport B=2 # note\n# C=3', { A: '1', B: '2' }],
-    ["A='single $x \\n'\nB=\"two\\nlines\"", { A: 'single $x \\n', B: 'two\nlines' }],
+    ['A=\'single $x \\n\'\nB="two\\nlines"', { A: 'single $x \\n', B: 'two\nlines' }],
     ['A=\nB = spaced \n', { A: '', B: 'spaced' }],
   ])('reads %j', (text, expected) => {
     expect(Object.fromEntries(parseEnv(text, 'f').entries)).toEqual(expected);

@@ -17,26 +17,56 @@ describe('the JSON format', () => {
   });
 
   it('accepts exactly the texts that JSON.parse accepts', () => {
-    const nearJson = fc.array(fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"\\u0041"', '"\n"', '"\\x"', '0', '-', '01', '1.', '1e5', 'true', 'nul', ' ', '\t', '\ufeff'), {
-      maxLength: 8,
-    });
+    const nearJson = fc.array(
+      fc.constantFrom(
+        '{',
+        '}',
+        '[',
+        ']',
+        ',',
+        ':',
+        '"a"',
+        '"\\u0041"',
+        '"\n"',
+        '"\\x"',
+        '0',
+        '-',
+        '01',
+        '1.',
+        '1e5',
+        'true',
+        'nul',
+        ' ',
+        '\t',
+        '\ufeff',
+      ),
+      {
+        maxLength: 8,
+      },
+    );
     fc.assert(
-      fc.property(fc.oneof(nearJson.map((parts) => parts.join('')), fc.json()), (text) => {
-        let expected = true;
-        try {
-          JSON.parse(text);
-        } catch {
-          expected = false;
-        }
-        let actual = true;
-        try {
-          parseJson(text, 'x');
-        } catch (error) {
-          // Stricter on purpose in this alone.
-          actual = String(error).includes('stands twice') ? expected : false;
-        }
-        expect(actual).toBe(expected);
-      }),
+      fc.property(
+        fc.oneof(
+          nearJson.map((parts) => parts.join('')),
+          fc.json(),
+        ),
+        (text) => {
+          let expected = true;
+          try {
+            JSON.parse(text);
+          } catch {
+            expected = false;
+          }
+          let actual = true;
+          try {
+            parseJson(text, 'x');
+          } catch (error) {
+            // Stricter on purpose in this alone.
+            actual = String(error).includes('stands twice') ? expected : false;
+          }
+          expect(actual).toBe(expected);
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -6,7 +6,10 @@ import { NumberToken, type TreeObject } from '../../../../src/cli/formats/tree.t
 import { anyTreeObject, comparable } from '../trees.ts';
 
 const fitting = fc
-  .oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String), fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => `${value}e0`.replace(/e([+-]\d+)e0$/, 'e$1')))
+  .oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => `${value}e0`.replace(/e([+-]\d+)e0$/, 'e$1')),
+  )
   .map((token) => new NumberToken(token));
 const json = (text: string): unknown => comparable(parseJson(text, 'f.json'));
 
@@ -43,12 +46,18 @@ describe('the TOML format', () => {
     ['a = [1, ', /^f\.toml:1:/],
     ['a = zzz', /^f\.toml:1:/],
   ])('refuses %j with line and column', (text, message) => {
-    expect(() => parseToml(text, 'f.toml')).toThrow(expect.objectContaining({ code: 'INVALID_BODY', message: expect.stringMatching(message) as string }));
+    expect(() => parseToml(text, 'f.toml')).toThrow(
+      expect.objectContaining({ code: 'INVALID_BODY', message: expect.stringMatching(message) as string }),
+    );
   });
 
   it.each<[string, TreeObject, RegExp]>([
     ['a null', new Map([['a', new Map([['b', null]])]]), /'a\/b' is null, which TOML does not have/],
-    ['an integer beyond 64 bits', new Map([['a', [new NumberToken('9223372036854775808')]]]), /'a\/0' is 9223372036854775808, beyond the 64 bits/],
+    [
+      'an integer beyond 64 bits',
+      new Map([['a', [new NumberToken('9223372036854775808')]]]),
+      /'a\/0' is 9223372036854775808, beyond the 64 bits/,
+    ],
   ])('refuses to write %s', (_what, tree, message) => {
     expect(() => formatToml(tree)).toThrow(message);
   });

@@ -49,8 +49,16 @@ describe('the YAML format', () => {
     ['? [a]\n: b', /a sequence as a name is not supported/],
     ['a: &a [*a, *a]', /an alias \(\*\) refers to a collection that contains it/],
     ['a: 1\n---\nb: 2', /holds 2 YAML documents/],
-    [`a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefgh'.split('').map((name, index) => `${name}: &${name} [${`*${'abcdefgh'.charAt(index)},`.repeat(9)}]`).join('\n')}`, /alias/i],
+    [
+      `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
+        .split('')
+        .map((name, index) => `${name}: &${name} [${`*${'abcdefgh'.charAt(index)},`.repeat(9)}]`)
+        .join('\n')}`,
+      /alias/i,
+    ],
   ])('refuses %j', (text, message) => {
-    expect(() => parseYaml(text, 'f.yaml')).toThrow(expect.objectContaining({ code: 'INVALID_BODY', message: expect.stringMatching(message) as string }));
+    expect(() => parseYaml(text, 'f.yaml')).toThrow(
+      expect.objectContaining({ code: 'INVALID_BODY', message: expect.stringMatching(message) as string }),
+    );
   });
 });

@@ -5,7 +5,9 @@ import { keyProblem } from '../../../../src/core/key.ts';
 import { anyText } from '../trees.ts';
 
 const separators = fc.constantFrom('.', '__', '_', '-', '/', '::');
-const dotted = fc.array(fc.constantFrom('a', '.', '_', '~', '/', '~1', '..', '.attune', ':', '-'), { maxLength: 7 }).map((parts) => parts.join(''));
+const dotted = fc
+  .array(fc.constantFrom('a', '.', '_', '~', '/', '~1', '..', '.attune', ':', '-'), { maxLength: 7 })
+  .map((parts) => parts.join(''));
 
 describe('names of flat files', () => {
   it('come back from their keys, whatever the name and the separator', () => {

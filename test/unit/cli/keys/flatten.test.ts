@@ -46,14 +46,16 @@ describe('flattening', () => {
   it('gives no two members one key', () => {
     fc.assert(
       fc.property(anyTreeObject(), (object) => {
-        const leaves = (tree: TreeObject): number => [...tree.values()].reduce<number>((sum, member) => sum + (isTreeObject(member) && member.size > 0 ? leaves(member) : 1), 0);
+        const leaves = (tree: TreeObject): number =>
+          [...tree.values()].reduce<number>((sum, member) => sum + (isTreeObject(member) && member.size > 0 ? leaves(member) : 1), 0);
         expect(flatten(object).size).toBe(leaves(object));
       }),
     );
   });
 
   it('keeps arrays and empty objects as one value, and names that are hard', () => {
-    const text = '{"db":{"host":"x","ports":[1,{"a":2}],"none":{},"no":[]},"packages":{"":{"v":1.10},"node_modules/@s/n":{}},"__proto__":{"..":null},"0":{"1":9007199254740993}}';
+    const text =
+      '{"db":{"host":"x","ports":[1,{"a":2}],"none":{},"no":[]},"packages":{"":{"v":1.10},"node_modules/@s/n":{}},"__proto__":{"..":null},"0":{"1":9007199254740993}}';
     expect(table(text)).toEqual([
       'db/host = "x"',
       'db/ports = [1,{"a":2}]',
@@ -84,6 +86,8 @@ describe('flattening', () => {
     [['x~0y', 'x~y'], /^'x~y': /],
     [['~u0061/b', 'a/c'], /^'a': /],
   ])('refuses %j, which a nested file cannot show', (keys, message) => {
-    expect(() => unflatten(new Map(keys.map((key) => [key, null])))).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string }));
+    expect(() => unflatten(new Map(keys.map((key) => [key, null])))).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string }),
+    );
   });
 });

@@ -5,8 +5,35 @@ import { isCanonical } from '../../../../src/cli/keys/flatten.ts';
 import { keyProblem } from '../../../../src/core/key.ts';
 
 /** Names made of what the encoding treats specially, so that every combination of two or three comes up. */
-const trickyName = fc.array(fc.constantFrom('~', '0', '1', 'u', '002e', '0041', '.', '..', '/', 'attune', '.attune', 'a', '\u0000', '\u0085', '\u009f', '\ud83d', '\ude00', '%', ' '), { maxLength: 6 });
-const anyName = fc.oneof(trickyName.map((parts) => parts.join('')), fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }));
+const trickyName = fc.array(
+  fc.constantFrom(
+    '~',
+    '0',
+    '1',
+    'u',
+    '002e',
+    '0041',
+    '.',
+    '..',
+    '/',
+    'attune',
+    '.attune',
+    'a',
+    '\u0000',
+    '\u0085',
+    '\u009f',
+    '\ud83d',
+    '\ude00',
+    '%',
+    ' ',
+  ),
+  { maxLength: 6 },
+);
+const anyName = fc.oneof(
+  trickyName.map((parts) => parts.join('')),
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+);
 
 describe('the encoding of a name into a segment', () => {
   it('comes back from every name', () => {
@@ -65,7 +92,10 @@ describe('the encoding of a name into a segment', () => {
   });
 
   it.each(['~u0041', 'a~0b', '~u002', 'a/~1/~u00E9', '~0~0'])('tells whether import would write %j itself', (key) => {
-    const rewritten = key.split('/').map((segment) => encodeSegment(decodeSegment(segment))).join('/');
+    const rewritten = key
+      .split('/')
+      .map((segment) => encodeSegment(decodeSegment(segment)))
+      .join('/');
     expect(isCanonical(key)).toBe(rewritten === key);
   });
 
