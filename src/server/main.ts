@@ -5,7 +5,7 @@ import { createLog } from './logging.ts';
 import { printSettings, resolveSettings, SettingsError, type ServerSettings, type SettingInputs } from './settings.ts';
 import { VERSION } from './version.ts';
 import { isAttuneError } from '../core/errors.ts';
-import { openProvider } from '../providers/open-provider.ts';
+import { openProvider, type ProviderAtUrl } from '../providers/open-provider.ts';
 
 export { openProvider };
 
@@ -39,8 +39,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     return;
   }
   const log = createLog({ level: settings.logLevel, dir: settings.logDir });
-  const opened = openProvider(settings.provider, { dataDir: settings.dataDir });
-  const { provider, namespace } = opened;
+  const { provider, namespace, describe } = providerOf(settings);
   try {
     await provider.open();
   } catch (error) {
@@ -63,7 +62,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     await provider.close();
     throw listenError(error, settings);
   }
-  printBanner(print, server, settings, opened.description);
+  printBanner(print, server, settings, describe());
   log.info({ version: VERSION, url: server.url, provider: provider.name }, 'serving');
   const signal = await nextSignal();
   log.info({ signal }, 'shutting down');
@@ -79,6 +78,15 @@ function settingsOf(options: ServeOptions): ServerSettings {
     return resolveSettings(options);
   } catch (error) {
     if (error instanceof SettingsError) throw new ServeError(error.problems.join('\nattune: '), 2, { cause: error });
+    throw error;
+  }
+}
+
+function providerOf(settings: ServerSettings): ProviderAtUrl {
+  try {
+    return openProvider(settings.provider, { dataDir: settings.dataDir });
+  } catch (error) {
+    if (isAttuneError(error, 'INVALID_ARGUMENT')) throw new ServeError(error.message, 2, { cause: error });
     throw error;
   }
 }

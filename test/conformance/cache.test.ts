@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ConformanceHarness } from '../../src/conformance/index.ts';
 import type { ConfigProvider, Revision } from '../../src/core/provider.ts';
+import { EmbeddedProvider } from '../../src/providers/embedded/embedded-provider.ts';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { CachedProvider } from '../../src/server/cache/cached-provider.ts';
 import { unmarkedHistory } from '../../src/server/cache/history-guard.ts';
@@ -26,6 +30,27 @@ describe('cache in front of the memory provider', () => {
   runConformance({ compact: false, reopen: false }, async (): Promise<ConformanceHarness> => {
     const provider = await openCached(new MemoryProvider());
     return { provider, prefix: PREFIX, dispose: () => provider.close() };
+  });
+});
+
+describe('cache in front of the embedded provider', () => {
+  runConformance({ compact: false, reopen: true }, async (): Promise<ConformanceHarness> => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'attune-cache-'));
+    const open = async (): Promise<ConfigProvider> => openCached(new EmbeddedProvider(directory));
+    let provider = await open();
+    return {
+      provider,
+      prefix: PREFIX,
+      reopen: async () => {
+        await provider.close();
+        provider = await open();
+        return provider;
+      },
+      dispose: async () => {
+        await provider.close();
+        await rm(directory, { recursive: true });
+      },
+    };
   });
 });
 

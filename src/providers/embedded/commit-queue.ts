@@ -1,4 +1,4 @@
-import { ClosedError, UnavailableError, type CallOptions, type Revision, type Transaction } from '../../core/provider.ts';
+import { type ClosedError, UnavailableError, type CallOptions, type Revision, type Transaction } from '../../core/provider.ts';
 import type { WriteOutcome } from './write-group.ts';
 
 /** One group holds at most this, so that its turn of the event loop stays short. */

@@ -8,7 +8,7 @@ import {
   type Transaction,
 } from '../../core/provider.ts';
 import { batchBytes } from '../local/batch.ts';
-import type { ChangeLog } from '../local/log-watch.ts';
+import type { ChangeLog } from '../../core/log-watch.ts';
 import { RecentBatches } from '../local/recent-batches.ts';
 import { trimHistory, type History, type RetentionOptions } from './retention.ts';
 import { sqliteCode, SQLITE_BUSY, SQLITE_FULL } from './sqlite-error.ts';
@@ -22,7 +22,7 @@ const COMPACT_REVISIONS = 64;
  * What is committed: the file, and what of it is kept in memory (the head, the newest batches). Every method does its work in one
  * synchronous block, so that none sees half a transaction.
  */
-export class DurableStore implements ChangeLog {
+export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   readonly #open: () => VersionStore;
   readonly #limits: Required<RetentionOptions>;
   readonly #onReopened: () => void;

@@ -12,8 +12,8 @@ import {
   type Transaction,
   type WatchOptions,
 } from '../../core/provider.ts';
-import { ChangeSignal } from '../local/change-signal.ts';
-import { watchLog, type ChangeLog } from '../local/log-watch.ts';
+import { ChangeSignal } from '../../core/change-signal.ts';
+import { watchLog, type ChangeLog } from '../../core/log-watch.ts';
 import { isStorable, LOCAL_CAPABILITIES, validateTransaction } from '../local/transaction.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { DataDirectory } from './data-directory.ts';
@@ -100,6 +100,7 @@ export class EmbeddedProvider implements ConfigProvider {
     const log: ChangeLog = {
       head: () => this.#requireOpen().head(),
       oldest: () => this.#requireOpen().oldest(),
+      nextTurn: async () => nextTurn(),
       read: (under, after) => this.#requireOpen().read(under, after),
     };
     return watchLog(log, this.#changed, prefix, options);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import BTreeModule from 'sorted-btree';
 import {
   ClosedError,
@@ -18,8 +19,8 @@ import {
   type WatchOptions,
 } from '../../core/provider.ts';
 import { batchBytes, batchUnder } from '../local/batch.ts';
-import { ChangeSignal } from '../local/change-signal.ts';
-import { watchLog, type ChangeLog } from '../local/log-watch.ts';
+import { ChangeSignal } from '../../core/change-signal.ts';
+import { watchLog, type ChangeLog } from '../../core/log-watch.ts';
 import { isStorable, LOCAL_CAPABILITIES, requireChecks, validateTransaction } from '../local/transaction.ts';
 
 // The package is CommonJS with a default export beside named ones.
@@ -113,6 +114,7 @@ export class MemoryProvider implements ConfigProvider {
     const log: ChangeLog = {
       head: () => this.#revision,
       oldest: () => this.#oldest.revision,
+      nextTurn: async () => nextTurn(),
       read: (under, after) => ({
         batches: this.#history.slice(after - this.#oldest.revision).flatMap(({ batch }) => batchUnder(batch, under) ?? []),
         upTo: this.#revision,

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   ClosedError,
   type CallOptions,
@@ -12,8 +13,8 @@ import {
   type Transaction,
   type WatchOptions,
 } from '../../core/provider.ts';
-import { ChangeSignal } from '../../providers/local/change-signal.ts';
-import { watchLog } from '../../providers/local/log-watch.ts';
+import { ChangeSignal } from '../../core/change-signal.ts';
+import { watchLog, type ChangeLog } from '../../core/log-watch.ts';
 import type { MirrorChange } from './mirror.ts';
 import { StoreCache, type StoreCacheOptions } from './store-cache.ts';
 
@@ -79,10 +80,11 @@ export class CachedProvider<Derived> implements ConfigProvider {
 
   watch(prefix: string, options: WatchOptions): StoreWatch {
     const cache = this.#cache;
-    const log = {
+    const log: ChangeLog = {
       head: () => cache.revision,
       oldest: () => cache.window.oldest,
-      read: (under: string, after: Revision) => {
+      nextTurn: async () => nextTurn(),
+      read: (under, after) => {
         const batches: StoredBatch[] = [];
         let upTo = after;
         for (let next = cache.window.next(after); next && batches.length < 256; next = cache.window.next(upTo)) {

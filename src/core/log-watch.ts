@@ -1,8 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { CompactedError, type Revision, type StoredBatch, type StoreWatch, type WatchOptions } from '../../core/provider.ts';
+import { CompactedError, type Revision, type StoredBatch, type StoreWatch, type WatchOptions } from './provider.ts';
 import type { ChangeSignal } from './change-signal.ts';
 
-/** The history of a store that lives in this process, as a watch reads it. */
+/** A history held in this process, as a watch reads it. */
 export interface ChangeLog {
   head(): Revision;
   /** The oldest `after` that can be served. */
@@ -12,6 +11,8 @@ export interface ChangeLog {
    * the answer was cut to a bounded size.
    */
   read(prefix: string, after: Revision): { readonly batches: readonly StoredBatch[]; readonly upTo: Revision };
+  /** Lets others have their turn between the short reads of a long way to catch up. */
+  nextTurn(): Promise<void>;
 }
 
 /**
@@ -49,8 +50,7 @@ export function watchLog(log: ChangeLog, changed: ChangeSignal, prefix: string, 
             if (isOver()) return;
           }
           if (upTo > position) position = upTo;
-          // A long way to catch up is made in many short reads, between which others have their turn.
-          if (position < log.head()) await nextTurn();
+          if (position < log.head()) await log.nextTurn();
         } else if (progressWanted && position === log.head()) {
           progressWanted = false;
           yield { revision: position, changes: [] };
