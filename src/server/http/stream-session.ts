@@ -70,7 +70,9 @@ export class StreamSession implements ConfigSubscriber {
 
   /** Begins to send: a reset if the position is of no use, a snapshot if one is wanted, then whatever follows the position. */
   start(reset: ResetReason | undefined, wantsSnapshot: boolean): void {
-    if (this.#options.service.state === 'stale') this.onState('stale', this.#options.service.since);
+    const { state, since } = this.#options.service;
+    // Only noted: sent at once it would be followed by `synced`, before the snapshot or reset that is due.
+    if (state === 'stale') this.#pendingStatus = encodeStatus(state, since);
     if (reset) this.#beginReset(reset);
     else if (wantsSnapshot) this.#beginSnapshot();
     this.#pump();
@@ -94,7 +96,7 @@ export class StreamSession implements ConfigSubscriber {
 
   onState(state: ServiceState, since: number): void {
     if (this.#isEnded || (state !== 'stale' && state !== 'live')) return;
-    this.#pendingStatus = encodeFrame('status', JSON.stringify({ state, since: new Date(since).toISOString() }));
+    this.#pendingStatus = encodeStatus(state, since);
     this.#pump();
   }
 
@@ -245,4 +247,8 @@ export class StreamSession implements ConfigSubscriber {
       this.#options.connection.destroy();
     }, STALL_MS);
   }
+}
+
+function encodeStatus(state: ServiceState, since: number): Buffer {
+  return encodeFrame('status', JSON.stringify({ state, since: new Date(since).toISOString() }));
 }
