@@ -74,24 +74,20 @@ export async function* readEventStream(
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
     const reader = response.body.getReader();
-    try {
-      for (;;) {
-        link.expireAfter(options.silenceMs);
-        const chunk = await readChunk(reader, server, options.silenceMs, link);
-        // Only the wait is timed: a reader that takes its time must not make the server look silent.
-        link.expireNever();
-        if (chunk === undefined) return;
-        parser.feed(decode(decoder, chunk, server));
-        yield* frames.splice(0);
-      }
-    } finally {
-      // Not awaited: cancelling must not wait for a peer that may be gone.
-      reader.cancel().catch(() => undefined);
+    for (;;) {
+      link.expireAfter(options.silenceMs);
+      const chunk = await readChunk(reader, server, options.silenceMs, link);
+      // Only the wait is timed: a reader that takes its time must not make the server look silent.
+      link.expireNever();
+      if (chunk === undefined) return;
+      parser.feed(decode(decoder, chunk, server));
+      yield* frames.splice(0);
     }
   } catch (error) {
     // To stop is not to fail.
     if (!options.signal?.aborted) throw error;
   } finally {
+    // Gives the socket back, however it ended.
     link.abort();
     link.release();
   }

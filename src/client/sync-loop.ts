@@ -7,7 +7,7 @@ import { parseFrame } from './frames.ts';
 import { INITIAL_SYNC, step, type SyncAction, type SyncEvent, type SyncState } from './sync.ts';
 
 export interface SyncLoopOptions {
-  readonly api: Api;
+  readonly api: Pick<Api, 'openStream'>;
   readonly selection: Selection;
   readonly clock: Clock;
   readonly random: () => number;

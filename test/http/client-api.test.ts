@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createApi, type Api } from '../../src/client/api.ts';
@@ -297,6 +297,22 @@ describe('failures', () => {
     expect(await rejection(api.put('a', { value: 1 }, { signal: controller.signal }))).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     expect(await rejection(api.put('a', { value: 1 }, { signal: controller.signal }))).toMatchObject({ message: 'enough' });
     expect(server.requests).toHaveLength(1);
+  });
+
+  test('calls leave nothing on a signal that outlives them', async () => {
+    await using server = await ScriptedServer.start();
+    server.script = () => json(item('a', 1, 7));
+    const { signal } = new AbortController();
+    const api = createApi({ url: server.url });
+    await api.get('a', { signal });
+    await api.put('a', { value: 1 }, { signal });
+    const frames = api.openStream({ signal });
+    const reading = frames.next();
+    (await server.stream()).write('data: 1\n\n').end();
+    await reading;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await frames.next();
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   test('a server that accepts and says nothing is given up after the timeout', async () => {

@@ -149,6 +149,13 @@ describe('answers to writes', () => {
     expect(replica.get('a')).toBeUndefined();
   });
 
+  test('are not believed against a stream that has told more', () => {
+    const replica = replicaOf(item('a', 'told', 5));
+    expect(replica.applyAbsent('a', 13, 14)).toEqual([]);
+    expect(replica.applyItem(item('a', 'answered', 13), 14)).toEqual([]);
+    expect(replica.get('a')?.value).toBe('told');
+  });
+
   test('an absent key is told as deleted, and older versions of it are ignored until the stream has passed', () => {
     const replica = replicaOf(item('a', 'old', 5));
     expect(brief(replica.applyAbsent('a', 15, 10))).toEqual([['deleted', 'a', 'old', null, 15]]);
