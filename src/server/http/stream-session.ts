@@ -81,8 +81,8 @@ export class StreamSession implements ConfigSubscriber {
   onBatch(batch: ConfigBatch): void {
     if (this.#isEnded) return;
     if (this.#isCurrent) {
-      // Current means that nothing of this filter lies between the position and this batch.
-      this.#position = Math.max(this.#position, batch.revision - 1) as Revision;
+      // Current means that nothing of this filter lies between the position and this batch. One with a gap holds older versions.
+      if (!batch.gap) this.#position = Math.max(this.#position, batch.revision - 1) as Revision;
       this.#isCurrent = false;
     }
     this.#pump();
