@@ -120,6 +120,7 @@ export class SyncLoop {
       for await (const frame of frames) {
         const parsed = parseFrame(frame);
         if (parsed) send({ type: 'frame', frame: parsed, at: clock.now() });
+        // What else came in the same chunk is of no use.
         if (connection.signal.aborted) return;
       }
       send({ type: 'lost', cause: new UnavailableError('the server ended the stream'), at: clock.now() });
