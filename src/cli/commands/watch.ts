@@ -49,6 +49,7 @@ async function watch(invocation: Invocation, options: WatchOptions, ...names: re
     snapshot: options.snapshot === true,
     signal,
     tell,
+    onLive: () => tell(`watching ${names.length === 0 || names.includes('') ? 'everything' : names.join(', ')}`),
   };
   let left = options.count ?? Number.POSITIVE_INFINITY;
   for await (const event of followChanges(await connect(), follow)) {

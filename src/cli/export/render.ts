@@ -26,14 +26,14 @@ export interface Rendered {
 export function renderExport(items: ReadonlyMap<string, StoredItem>, codec: Codec, options: RenderOptions): Rendered {
   const values = new Map([...items].map(([key, { value }]) => [key.slice(options.prefix.length), value]));
   const bytes = [...items].filter(([, { isBytes }]) => isBytes).map(([key]) => key);
-  const notes = note(bytes, 'hold bytes that are not text, and are written in base64');
+  const notes = note(bytes, 'bytes that are not text are written in base64');
   if (codec.kind === 'flat') return renderFlat(values, codec, options, notes);
   const trees = new Map([...values].map(([key, value]) => [key, treeOfValue(value)]));
   if (options.flat) return { text: codec.format(trees), notes };
   const inexact = [...values.keys()].filter((key) => !isCanonical(key));
   return {
     text: codec.format(unflatten(trees)),
-    notes: [...notes, ...note(inexact, "have a '~' where import would write another key; --flat keeps them exactly")],
+    notes: [...notes, ...note(inexact, INEXACT)],
   };
 }
 
@@ -62,15 +62,15 @@ function renderFlat(
   }
   return {
     text: codec.format(entries),
-    notes: [...notes, ...note(inexact, `have '${separator ?? ''}' or '~' where import would write another key; --flat keeps them exactly`)],
+    notes: [...notes, ...note(inexact, INEXACT)],
   };
 }
 
+const INEXACT = 'import would make other keys of these (--flat keeps them exactly)';
+
 function note(keys: readonly string[], what: string): readonly string[] {
   if (keys.length === 0) return [];
-  const shown = keys
-    .slice(0, 3)
-    .map((key) => `'${key}'`)
-    .join(', ');
-  return [`${keys.length === 1 ? '1 key' : `${keys.length} keys`} (${shown}${keys.length > 3 ? ', ...' : ''}) ${what}`];
+  const shown = keys.slice(0, 3).map((key) => `'${key}'`);
+  const more = keys.length > shown.length ? ` and ${keys.length - shown.length} more` : '';
+  return [`${what}: ${shown.join(', ')}${more}`];
 }

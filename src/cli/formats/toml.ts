@@ -18,7 +18,7 @@ export function parseToml(text: string, source: string): ParsedTree {
  */
 export function formatToml(tree: TreeObject): string {
   const text = stringify(plainOf(tree, []), { numbersAsFloat: true, maxDepth: MAX_TREE_DEPTH + 1 });
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
+  return text.trim() === '' ? '' : `${text.trimEnd()}\n`;
 }
 
 function readToml(text: string, source: string): unknown {

@@ -83,7 +83,8 @@ async function write(api: Api, change: PlannedChange): Promise<void> {
   try {
     await api.delete(change.key, { ifVersion: change.old.version });
   } catch (error) {
-    if (!isAttuneError(error, 'NOT_FOUND')) throw error;
+    // Somebody else deleted it meanwhile: `current` is null.
+    if (!isAttuneError(error, 'NOT_FOUND') && !(isAttuneError(error, 'CONFLICT') && error.details['current'] === null)) throw error;
   }
 }
 
