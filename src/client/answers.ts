@@ -107,7 +107,7 @@ export function metaOf(answer: Incoming): AnswerMeta {
 }
 
 /** The body of an answer that must be JSON. @throws {ProtocolError} */
-export function jsonTextOf(answer: Incoming): string {
+function jsonTextOf(answer: Incoming): string {
   const type = mediaTypeOf(answer.headers);
   if (type !== JSON_TYPE) {
     throw new ProtocolError(

@@ -45,7 +45,7 @@ export interface WriterOptions {
   readonly report: (error: unknown) => void;
 }
 
-export const MAX_UPDATE_TRIES = 5;
+const MAX_UPDATE_TRIES = 5;
 
 /** Between tries of `update`: long enough for the others to be done with theirs. */
 const UPDATE_BACKOFF: BackoffOptions = Object.freeze({ baseMs: 10, factor: 2, maxMs: 200 });
