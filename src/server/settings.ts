@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { parse as parseToml } from 'smol-toml';
 import { quoteForMessage } from '../core/key.ts';
 import { DEFAULT_MAX_VALUE_BYTES } from './config-service.ts';
@@ -140,7 +141,7 @@ export function printSettings(settings: ServerSettings): string {
 
 /** True for addresses that only this machine reaches. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function find(definition: SettingDefinition, { flags, env }: SettingInputs, fromFile: ReadonlyMap<string, string>, problems: string[]): ResolvedSetting {

@@ -1,11 +1,11 @@
 import { parse as parseToml, TomlError } from 'smol-toml';
-import { parseAllDocuments } from 'yaml';
 import { BYTES_TYPE, inferContentType, isTextType, isTomlType, isYamlType, JSON_TYPE } from '../../core/content.ts';
 import { AttuneError } from '../../core/errors.ts';
 import type { Metadata } from '../../core/item.ts';
 import { checkJson } from '../../core/json-text.ts';
 import type { ItemState } from './item-state.ts';
 import { renderValue } from './render-item.ts';
+import { findYamlProblem } from './yaml-syntax.ts';
 
 /** What a PUT carries, as its Content-Type told. What is stored may depend on the item that is there. */
 export type WriteBody =
@@ -77,12 +77,8 @@ export function requireJson(text: string, hint: string): string {
 
 function requireSyntax(contentType: string, text: string): Content {
   if (isYamlType(contentType)) {
-    const documents = parseAllDocuments(text, { resolveKnownTags: false });
-    const error = Array.isArray(documents) ? documents.flatMap((document) => document.errors)[0] : undefined;
-    if (error) {
-      const at = error.linePos?.[0];
-      throw invalidSyntax('YAML', error.message.split('\n')[0] ?? error.message, at?.line, at?.col);
-    }
+    const problem = findYamlProblem(text);
+    if (problem) throw invalidSyntax('YAML', problem.detail, problem.line, problem.column);
   }
   if (isTomlType(contentType)) {
     try {

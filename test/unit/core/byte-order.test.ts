@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareBytes, prefixEnd, utf8Length } from '../../../src/core/byte-order.ts';
+import { anyCharacter } from './characters.ts';
 
 /** Strings that lean on the places where UTF-16 order and UTF-8 order part: surrogate pairs beside U+E000 to U+FFFF. */
 const text = fc.string({
@@ -22,7 +23,7 @@ const text = fc.string({
       '\u{10000}',
       '\u{10ffff}',
     ),
-    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    anyCharacter,
   ),
   maxLength: 12,
 });
