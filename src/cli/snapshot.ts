@@ -4,7 +4,7 @@ import { backoffMs } from '../core/backoff.ts';
 import { BYTES_TYPE, JSON_TYPE } from '../core/content.ts';
 import { isAttuneError, UnavailableError } from '../core/errors.ts';
 import type { ConfigValue } from './config-value.ts';
-import { pause } from './pause.ts';
+import { pause, type Pause } from './pause.ts';
 
 /** An item of a snapshot, with its value as it is stored. */
 export interface StoredItem {
@@ -31,14 +31,14 @@ const ATTEMPTS = 5;
  * What is in `scope`, as of one revision. Taken from the watch stream: pages of a list may be of different revisions.
  * @throws {AttuneError} UNAVAILABLE after five broken attempts; what else the server answers, at once.
  */
-export async function takeSnapshot(api: Api, scope: Scope, signal: AbortSignal): Promise<Snapshot> {
+export async function takeSnapshot(api: Api, scope: Scope, signal: AbortSignal, wait: Pause = pause): Promise<Snapshot> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await readSnapshot(api, scope, signal);
     } catch (error) {
       // A server that was never reached will not be in a second either; one that breaks off may be restarting.
       if (!isAttuneError(error, 'UNAVAILABLE') || error.details['interrupted'] !== true || attempt === ATTEMPTS) throw error;
-      await pause(backoffMs(attempt), signal);
+      await wait(backoffMs(attempt), signal);
     }
   }
 }

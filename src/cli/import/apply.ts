@@ -1,9 +1,9 @@
 import type { Api } from '../../client/api.ts';
 import { backoffMs } from '../../core/backoff.ts';
-import { AttuneError, isAttuneError } from '../../core/errors.ts';
+import { AttuneError, isAttuneError, type ErrorCode } from '../../core/errors.ts';
 import { EXIT, exitCodeOf } from '../exit-code.ts';
 import type { Invocation } from '../invocation.ts';
-import { pause } from '../pause.ts';
+import { pause, type Pause } from '../pause.ts';
 import { showProgress } from '../progress-bar.ts';
 import type { Terminal } from '../terminal.ts';
 import type { PlannedChange } from './plan.ts';
@@ -14,6 +14,10 @@ export const MAX_IN_FLIGHT = 32;
 /** Tries of one write that was certainly not applied (the server is overloaded, restarting, not there). */
 const ATTEMPTS = 6;
 
+export interface WriteContext extends Pick<Invocation, 'terminal' | 'signal'> {
+  readonly wait?: Pause;
+}
+
 interface Failure {
   readonly key: string;
   readonly error: unknown;
@@ -22,10 +26,10 @@ interface Failure {
 /**
  * Carries the changes out, 32 at a time. A failed one does not stop the others, unless all would fail alike (the server is gone, or refuses us). A delete is
  * conditional: what changed since it was listed is kept, and is a failure. An interruption lets writes under way end and starts no more.
- * @throws {AttuneError} some failed: the first one's code, or UNAVAILABLE and so on if all failed alike; `details.failures` names every key.
+ * @throws {AttuneError} some failed, with the most serious code among them; `details.failures` names every key.
  * @throws {Interruption} saying how far it got.
  */
-export async function applyChanges(invocation: Invocation, api: Api, changes: readonly PlannedChange[]): Promise<void> {
+export async function applyChanges(invocation: WriteContext, api: Api, changes: readonly PlannedChange[]): Promise<void> {
   const { terminal, signal } = invocation;
   const { done, failures } = await writeAll(invocation, api, changes);
   tellFailures(terminal, failures);
@@ -36,7 +40,7 @@ export async function applyChanges(invocation: Invocation, api: Api, changes: re
   if (failures.length > 0) throw failureOf(failures, done, changes.length);
 }
 
-async function writeAll({ terminal, signal }: Invocation, api: Api, changes: readonly PlannedChange[]) {
+async function writeAll({ terminal, signal, wait = pause }: WriteContext, api: Api, changes: readonly PlannedChange[]) {
   const failures: Failure[] = [];
   const queue = changes.values();
   let done = 0;
@@ -45,12 +49,12 @@ async function writeAll({ terminal, signal }: Invocation, api: Api, changes: rea
   const work = async (): Promise<void> => {
     for (const change of queue) {
       try {
-        await writeInsistently(api, change, signal);
+        await writeInsistently(api, change, signal, wait);
         bar.show(++done);
       } catch (error) {
         if (error === signal.reason) return;
         failures.push({ key: change.key, error });
-        isHopeless ||= HOPELESS.has(exitCodeOf(error));
+        isHopeless ||= isAttuneError(error) && HOPELESS.has(error.code);
       }
       if (signal.aborted || isHopeless) return;
     }
@@ -60,16 +64,16 @@ async function writeAll({ terminal, signal }: Invocation, api: Api, changes: rea
 }
 
 /** What no other key will fare better with. */
-const HOPELESS: ReadonlySet<number> = new Set([EXIT.denied, EXIT.unreachable]);
+const HOPELESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAUTHENTICATED', 'UNAVAILABLE', 'NOT_READY', 'RATE_LIMITED']);
 
-async function writeInsistently(api: Api, change: PlannedChange, signal: AbortSignal): Promise<void> {
+async function writeInsistently(api: Api, change: PlannedChange, signal: AbortSignal, wait: Pause): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await write(api, change);
     } catch (error) {
       if (!isAttuneError(error) || !error.retryable || attempt === ATTEMPTS) throw error;
       const askedMs = error.details['retryAfterMs'];
-      await pause(Math.max(backoffMs(attempt), typeof askedMs === 'number' ? Math.min(askedMs, 10_000) : 0), signal);
+      await wait(Math.max(backoffMs(attempt), typeof askedMs === 'number' ? Math.min(askedMs, 10_000) : 0), signal);
     }
   }
 }
@@ -98,7 +102,7 @@ function tellFailures(terminal: Terminal, failures: readonly Failure[]): void {
   if (failures.length > MOST_LINES) terminal.tell(`  and ${failures.length - MOST_LINES} more`);
 }
 
-function describe(error: unknown): { readonly code: AttuneError['code']; readonly detail: string } {
+function describe(error: unknown): { readonly code: ErrorCode; readonly detail: string } {
   return isAttuneError(error) ? { code: error.code, detail: error.message } : { code: 'INTERNAL', detail: String(error) };
 }
 
@@ -107,11 +111,15 @@ function failureOf(failures: readonly Failure[], done: number, total: number): A
   const codes = new Set(described.map(({ code }) => code));
   const [first] = described;
   const code = codes.size === 1 && first ? first.code : mostSerious(failures);
-  return new AttuneError(code, `${failures.length} of ${total} changes failed, ${done} were made`, { details: { failures: described } });
+  return new AttuneError(
+    code,
+    `${failures.length} of ${total} changes failed, ${done} were made; run the same command again for the rest`,
+    { details: { failures: described } },
+  );
 }
 
 /** Failures of several kinds: first those a person must look into. */
-function mostSerious(failures: readonly Failure[]): AttuneError['code'] {
+function mostSerious(failures: readonly Failure[]): ErrorCode {
   const rank = [EXIT.unknownOutcome, EXIT.denied, EXIT.unreachable, EXIT.refused, EXIT.conflict] as const;
   for (const exit of rank) {
     const failure = failures.find(({ error }) => exitCodeOf(error) === exit);

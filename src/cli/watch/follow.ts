@@ -3,7 +3,7 @@ import { backoffMs } from '../../core/backoff.ts';
 import { isAttuneError } from '../../core/errors.ts';
 import { parseJson } from '../formats/json.ts';
 import { isTreeArray, isTreeObject, NumberToken, type Tree, type TreeObject } from '../formats/tree.ts';
-import { pause } from '../pause.ts';
+import { pause, type Pause } from '../pause.ts';
 
 /** What a watch tells: a change; an item of the state, where that was asked for or had to be read anew; or that changes may have been missed. */
 export type WatchEvent =
@@ -18,6 +18,7 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** Called once: from now on no change is missed. */
   readonly onLive?: () => void;
+  readonly pause?: Pause;
   /** Says to the person what is going on. */
   readonly tell: (line: string) => void;
 }
@@ -78,7 +79,7 @@ export async function* followChanges(api: Api, options: FollowOptions): AsyncGen
     if (Date.now() - connectedAt > GOOD_AFTER_MS) attempt = 0;
     if (!isLost) tell(`${reason}; reconnecting`);
     isLost = true;
-    await pause(Math.max(askedMs, backoffMs(attempt)), signal);
+    await (options.pause ?? pause)(Math.max(askedMs, backoffMs(attempt)), signal);
   }
 }
 
