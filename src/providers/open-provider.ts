@@ -31,8 +31,12 @@ export function openProvider(url: string, options: OpenProviderOptions = {}): Pr
   const [scheme, rest = ''] = [match?.[1] ?? '', match?.[2]];
   switch (scheme) {
     case 'memory':
-      if (rest !== '') throw new InvalidArgumentError(`provider '${url}': memory: takes nothing after the colon; its content ends with the process`);
-      if (options.dataDir !== undefined) throw new InvalidArgumentError(`provider '${url}' keeps nothing on disk, yet --data-dir ${options.dataDir} is given; leave one out`);
+      if (rest !== '')
+        throw new InvalidArgumentError(`provider '${url}': memory: takes nothing after the colon; its content ends with the process`);
+      if (options.dataDir !== undefined)
+        throw new InvalidArgumentError(
+          `provider '${url}' keeps nothing on disk, yet --data-dir ${options.dataDir} is given; leave one out`,
+        );
       return { provider: new MemoryProvider(), namespace: DEFAULT_NAMESPACE, describe: () => 'memory store, gone when the process ends' };
     case 'embedded': {
       if (rest !== '' && options.dataDir !== undefined) {

@@ -15,19 +15,23 @@ import { sqliteCode, SQLITE_BUSY, SQLITE_FULL } from './sqlite-error.ts';
 import type { VersionStore } from './version-store.ts';
 import { applyGroup, type AppliedGroup, type WriteOutcome } from './write-group.ts';
 
-/** Revisions forgotten in one transaction of an explicit compaction. */
-const COMPACT_REVISIONS = 64;
+/** Versions looked at in one transaction of an explicit compaction. */
+const COMPACT_VERSIONS = 512;
 
 /**
  * What is committed: the file, and what of it is kept in memory (the head, the newest batches). Every method does its work in one
  * synchronous block, so that none sees half a transaction.
  */
 export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
+  /** True if there was no store and this one created it. */
+  readonly isNew: boolean;
   readonly #open: () => VersionStore;
   readonly #limits: Required<RetentionOptions>;
   readonly #onReopened: () => void;
   /** Undefined after an I/O error, until opening the file again succeeds. */
   #versions: VersionStore | undefined;
+  /** False from an I/O error until the log was made part of the file: until then a crash could show another end of it. */
+  #isSettled = true;
   #history: History;
   #recent: RecentBatches;
 
@@ -40,13 +44,9 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
     this.#limits = limits;
     this.#onReopened = onReopened;
     this.#versions = open();
+    this.isNew = this.#versions.isNew;
     this.#history = historyOf(this.#versions);
     this.#recent = new RecentBatches(this.#history.head);
-  }
-
-  /** True if there was no store and this one created it. */
-  get isNew(): boolean {
-    return this.#versions?.isNew === true;
   }
 
   head(): Revision {
@@ -70,9 +70,10 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   list(prefix: string, at: Revision): StoredEntry[] {
     const { head, compacted } = this.#history;
     if (at > head) throw new InvalidArgumentError(`cannot list at revision ${at}: the store is at ${head}`);
-    if (at < compacted)
+    if (at < compacted) {
       throw new CompactedError(`cannot list at revision ${at}: the oldest kept is ${compacted}`, { details: { oldest: compacted } });
-    return this.#attempt((versions) => versions.list(prefix, at));
+    }
+    return this.#attempt((versions) => (at === this.#history.head ? versions.list(prefix) : versions.list(prefix, at)));
   }
 
   /**
@@ -81,7 +82,7 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
    * @throws {OutcomeUnknownError} the commit failed in a way that leaves open what the disk holds.
    */
   commitGroup(transactions: readonly Transaction[]): readonly WriteOutcome[] {
-    const versions = this.#usable();
+    const versions = this.#writable();
     let applied: AppliedGroup;
     let history: History;
     try {
@@ -91,8 +92,9 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
         versions.rollback();
         return applied.outcomes;
       }
+      const added = applied.batches.reduce((sum, batch) => sum + batch.changes.length, 0);
       const bytes = applied.batches.reduce((sum, batch) => sum + batchBytes(batch), this.#history.bytes);
-      history = trimHistory(versions, { ...this.#history, head: applied.head, bytes }, applied.batches.length, this.#limits);
+      history = trimHistory(versions, { ...this.#history, head: applied.head, bytes }, added, this.#limits);
     } catch (error) {
       this.#rollBack(versions);
       throw sqliteCode(error) === undefined ? error : versions.failure(error);
@@ -105,9 +107,9 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
 
   /** One step towards forgetting the history up to `revision`; false when there is no more to do. */
   compactStep(revision: Revision): boolean {
-    const versions = this.#usable();
+    const versions = this.#writable();
     const { head, compacted, bytes } = this.#history;
-    const steps = versions.sizes(compacted, COMPACT_REVISIONS).filter((size) => size.revision <= revision);
+    const steps = versions.sizes(compacted, COMPACT_VERSIONS).filter((size) => size.revision <= revision);
     const to = steps.at(-1)?.revision;
     if (to === undefined) return false;
     try {
@@ -168,9 +170,7 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
     if (this.#versions) return this.#versions;
     const versions = this.#open();
     try {
-      if (versions.isNew) throw new UnavailableError('the file of the store is gone');
-      // What was found in the log is now made part of the file, so that no crash can make us find another end of it.
-      versions.checkpoint();
+      if (versions.isNew) throw new UnavailableError('the file of the store is gone; restore it from a backup');
       this.#history = historyOf(versions);
     } catch (error) {
       versions.abandon();
@@ -178,8 +178,18 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
     }
     this.#recent = new RecentBatches(this.#history.head);
     this.#versions = versions;
+    this.#isSettled = false;
     this.#onReopened();
     return versions;
+  }
+
+  #writable(): VersionStore {
+    if (this.#versions && this.#isSettled) return this.#versions;
+    return this.#attempt((versions) => {
+      versions.checkpoint();
+      this.#isSettled = true;
+      return versions;
+    });
   }
 
   #attempt<T>(action: (versions: VersionStore) => T): T {
@@ -193,6 +203,6 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
 }
 
 function historyOf(versions: VersionStore): History {
-  const { revision, compacted } = versions.readMeta();
-  return { head: revision, compacted, bytes: versions.bytesAfter(compacted) };
+  const { revision: head, compacted } = versions.readMeta();
+  return { head, compacted, bytes: versions.bytesAfter(compacted) };
 }

@@ -21,12 +21,12 @@ export interface History {
   readonly bytes: number;
 }
 
-/** Revisions forgotten beyond those a group adds, so that a store over its limits gets below them at last. */
-const CATCH_UP_REVISIONS = 16;
+/** Versions looked at beyond those a group adds, so that a store over its limits gets below them at last. */
+const CATCH_UP_VERSIONS = 32;
 
 /**
- * Forgets what is over the limits, a little more than was just `added`: each commit pays for about as much as it brings, and none for
- * many. Part of the transaction that is open; the newest revision always stays.
+ * Forgets what is over the limits, a little more than the versions just `added`: each commit pays for about as much as it brings, and
+ * none for many. Part of the transaction that is open; the newest revision always stays.
  */
 export function trimHistory(store: VersionStore, history: History, added: number, limits: Required<RetentionOptions>): History {
   const { head, compacted } = history;
@@ -34,7 +34,7 @@ export function trimHistory(store: VersionStore, history: History, added: number
   let { bytes } = history;
   const isOver = (): boolean => head - to > limits.historyLimit || bytes > limits.historyBytes;
   if (!isOver()) return history;
-  for (const size of store.sizes(compacted, added * 2 + CATCH_UP_REVISIONS)) {
+  for (const size of store.sizes(compacted, added + CATCH_UP_VERSIONS)) {
     if (!isOver() || size.revision >= head) break;
     to = size.revision;
     bytes -= size.bytes;

@@ -8,9 +8,16 @@ export const FORMAT = 1;
 const APPLICATION_ID = 0x41_54_54_55;
 
 /**
- * Every version of every key that is kept, in the manner of etcd's MVCC: the newest version at or below a revision is the state of
- * that key at it. A deletion is a version without value. `meta` holds the format, the store's revision and the revision up to which
- * history was compacted.
+ * Positions of a revision in the ids of its versions: `id = revision * 128 + position`, so that history lies in the file in the order
+ * of its revisions and needs no index. At least as many as a transaction has operations.
+ */
+export const POSITIONS = 128;
+
+/**
+ * History is a list of versions in the order of their revisions; a deletion is a version without value. `entries_by_key` points at the
+ * version each present key is at, and every version at the one it replaced. So a commit touches few pages, the state of the past is
+ * the present one with later versions taken back, and forgetting follows the list. `meta` holds the format, the store's revision and
+ * the revision up to which history was compacted. The view is for people: `sqlite3 attune.db 'select key, value from entries'`.
  */
 const SCHEMA = `
   CREATE TABLE meta (
@@ -19,18 +26,21 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE versions (
     id               INTEGER PRIMARY KEY,
-    revision         INTEGER NOT NULL,
+    revision         INTEGER GENERATED ALWAYS AS (id / ${POSITIONS}) VIRTUAL,
     key              TEXT NOT NULL,
     created_revision INTEGER,
+    previous_id      INTEGER,
     value            BLOB,
     CHECK ((value IS NULL) = (created_revision IS NULL))
   ) STRICT;
-  CREATE UNIQUE INDEX versions_by_key ON versions (key, revision);
-  CREATE INDEX versions_by_revision ON versions (revision);
+  CREATE TABLE entries_by_key (
+    key              TEXT PRIMARY KEY,
+    version_id       INTEGER NOT NULL,
+    created_revision INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
   CREATE VIEW entries AS
-    SELECT key, CAST(value AS TEXT) AS value, revision, created_revision
-    FROM (SELECT key, value, max(revision) AS revision, created_revision FROM versions GROUP BY key)
-    WHERE value IS NOT NULL;
+    SELECT e.key, CAST(v.value AS TEXT) AS value, v.revision, v.created_revision
+    FROM entries_by_key AS e JOIN versions AS v ON v.id = e.version_id;
   INSERT INTO meta VALUES ('format', ${FORMAT}), ('revision', 0), ('compacted', 0);
   PRAGMA application_id = ${APPLICATION_ID};
 `;
@@ -38,8 +48,8 @@ const SCHEMA = `
 /** A busy reader of another process is waited for this long, with the event loop: it must be short. */
 const BUSY_TIMEOUT_MS = 200;
 
-/** Pages kept in memory, in KiB: the upper levels of the indexes of some hundred thousand keys. */
-const CACHE_KIB = 16_384;
+/** Pages kept in memory, in KiB, once they were read: enough for some ten thousand entries and their index. */
+const CACHE_KIB = 65_536;
 
 /** A WAL that had to grow is cut back to this. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024;

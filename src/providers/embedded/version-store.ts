@@ -8,21 +8,35 @@ import {
   type StoredEntry,
   type UnavailableError,
 } from '../../core/provider.ts';
-import { prepareSchema } from './schema.ts';
+import { POSITIONS, prepareSchema } from './schema.ts';
 import { sqliteCode, storeFailure } from './sqlite-error.ts';
 import type { OpenSqlite, SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from './sqlite.ts';
 
 /** Above every text: SQLite orders blobs after them. The end of a prefix that has none. */
 const NO_END = new Uint8Array(0);
 
-/** A catch-up read of the history stops at the revision that passes either. */
-const READ_REVISIONS = 256;
+/** A catch-up read of the history takes whole revisions up to these bounds. */
+const READ_VERSIONS = 1_024;
 const READ_BYTES = 4 * 1024 * 1024;
 
-/** What a check or a put has to know of a key. */
+/** What a check or an operation has to know of a key that is present. */
 export interface CurrentVersion {
-  readonly revision: Revision;
+  readonly id: number;
   readonly createdRevision: Revision;
+}
+
+/** A change, and the version it replaces. */
+export interface VersionChange {
+  readonly change: StoredChange;
+  readonly previous: CurrentVersion | undefined;
+}
+
+/** What one revision holds in the file. */
+export interface RevisionSize {
+  readonly revision: Revision;
+  readonly versions: number;
+  /** Of keys and values. */
+  readonly bytes: number;
 }
 
 /**
@@ -36,42 +50,47 @@ export class VersionStore {
   readonly #current: SqliteStatement;
   readonly #entry: SqliteStatement;
   readonly #list: SqliteStatement;
-  readonly #insert: SqliteStatement;
+  readonly #listAt: SqliteStatement;
   readonly #sizes: SqliteStatement;
-  readonly #bytesAfter: SqliteStatement;
   readonly #changes: SqliteStatement;
-  readonly #setMeta: SqliteStatement;
-  readonly #dropSuperseded: SqliteStatement;
+  readonly #append: SqliteStatement;
+  readonly #point: SqliteStatement;
+  readonly #unpoint: SqliteStatement;
+  readonly #dropReplaced: SqliteStatement;
   readonly #dropDeletions: SqliteStatement;
+  readonly #setMeta: SqliteStatement;
 
   private constructor(database: SqliteDatabase, file: string, isNew: boolean) {
     this.isNew = isNew;
     this.#file = file;
     this.#database = database;
-    this.#current = database.prepare('SELECT revision, created_revision FROM versions WHERE key = ? ORDER BY revision DESC LIMIT 1');
-    this.#entry = database.prepare(
-      'SELECT key, value, revision, created_revision FROM versions WHERE key = ? ORDER BY revision DESC LIMIT 1',
-    );
-    // With max(), SQLite takes the other columns from the row of the maximum (sqlite.org/lang_select.html, "bare columns").
+    this.#current = database.prepare('SELECT version_id, created_revision FROM entries_by_key WHERE key = ?');
+    this.#entry = database.prepare(`
+      SELECT v.key, v.value, v.revision, v.created_revision
+      FROM entries_by_key AS e CROSS JOIN versions AS v ON v.id = e.version_id WHERE e.key = ?`);
     this.#list = database.prepare(`
-      SELECT key, value, created_revision, max(revision) AS revision FROM versions
-      WHERE key >= ? AND key < ? AND revision <= ? GROUP BY key HAVING value IS NOT NULL ORDER BY key`);
-    this.#insert = database.prepare('INSERT INTO versions (revision, key, created_revision, value) VALUES (?, ?, ?, ?)');
+      SELECT v.key, v.value, v.revision, v.created_revision
+      FROM entries_by_key AS e CROSS JOIN versions AS v ON v.id = e.version_id WHERE e.key >= ? AND e.key < ? ORDER BY e.key`);
+    // What has not changed since, and what the first change since has replaced.
+    this.#listAt = database.prepare(`
+      SELECT v.key AS key, v.value AS value, v.revision AS revision, v.created_revision AS created_revision
+      FROM entries_by_key AS e CROSS JOIN versions AS v ON v.id = e.version_id WHERE e.key >= ?1 AND e.key < ?2 AND e.version_id < ?3
+      UNION ALL
+      SELECT v.key, v.value, v.revision, v.created_revision
+      FROM (SELECT previous_id, min(id) FROM versions WHERE id >= ?3 AND key >= ?1 AND key < ?2 GROUP BY key) AS first
+      CROSS JOIN versions AS v ON v.id = first.previous_id
+      ORDER BY key`);
     this.#sizes = database.prepare(`
-      SELECT revision, total(octet_length(key) + coalesce(octet_length(value), 0)) AS bytes FROM versions
-      WHERE revision > ? GROUP BY revision ORDER BY revision LIMIT ?`);
-    this.#bytesAfter = database.prepare(`
-      SELECT total(octet_length(key) + coalesce(octet_length(value), 0)) AS bytes FROM versions WHERE revision > ?`);
-    // The plus keeps SQLite from using the index of keys: the range of revisions is the narrow one.
+      SELECT revision, octet_length(key) + coalesce(octet_length(value), 0) AS bytes FROM versions WHERE id >= ? ORDER BY id LIMIT ?`);
     this.#changes = database.prepare(`
-      SELECT revision, key, created_revision, value FROM versions
-      WHERE revision > ? AND revision <= ? AND +key >= ? AND +key < ? ORDER BY revision, id`);
+      SELECT revision, key, created_revision, value FROM versions WHERE id >= ? AND id < ? AND key >= ? AND key < ? ORDER BY id`);
+    this.#append = database.prepare('INSERT INTO versions (id, key, created_revision, previous_id, value) VALUES (?, ?, ?, ?, ?)');
+    this.#point = database.prepare(`
+      INSERT INTO entries_by_key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version_id = excluded.version_id`);
+    this.#unpoint = database.prepare('DELETE FROM entries_by_key WHERE key = ?');
+    this.#dropReplaced = database.prepare('DELETE FROM versions WHERE id IN (SELECT previous_id FROM versions WHERE id >= ? AND id < ?)');
+    this.#dropDeletions = database.prepare('DELETE FROM versions WHERE id >= ? AND id < ? AND value IS NULL');
     this.#setMeta = database.prepare('UPDATE meta SET value = ? WHERE name = ?');
-    this.#dropSuperseded = database.prepare(`
-      DELETE FROM versions WHERE id IN (
-        SELECT old.id FROM versions AS new CROSS JOIN versions AS old
-        WHERE new.revision > ? AND new.revision <= ? AND old.key = new.key AND old.revision < new.revision)`);
-    this.#dropDeletions = database.prepare('DELETE FROM versions WHERE revision > ? AND revision <= ? AND value IS NULL');
   }
 
   /** @throws {UnavailableError} the file cannot be used, and why. */
@@ -122,35 +141,31 @@ export class VersionStore {
   /** Undefined if the key is absent. */
   current(key: string): CurrentVersion | undefined {
     const row = this.#current.get(key);
-    if (!row || row['created_revision'] === null) return undefined;
-    return { revision: parseRevision(row['revision']), createdRevision: parseRevision(row['created_revision']) };
+    return row && { id: numberOf(row['version_id']), createdRevision: parseRevision(row['created_revision']) };
   }
 
   entry(key: string): StoredEntry | undefined {
     const row = this.#entry.get(key);
-    return row && row['value'] !== null ? entryOf(row) : undefined;
+    return row && entryOf(row);
   }
 
-  /** The state under `prefix` as of `at`, in byte order: the order of TEXT in SQLite. */
-  list(prefix: string, at: Revision): StoredEntry[] {
+  /** The state under `prefix`, now or as of `at`, in byte order: the order of TEXT in SQLite. */
+  list(prefix: string, at?: Revision): StoredEntry[] {
+    const range = [prefix, prefixEnd(prefix) ?? NO_END];
+    const rows = at === undefined ? this.#list.iterate(...range) : this.#listAt.iterate(...range, firstIdAfter(at));
     const entries: StoredEntry[] = [];
-    for (const row of this.#list.iterate(prefix, prefixEnd(prefix) ?? NO_END, at)) entries.push(entryOf(row));
+    for (const row of rows) entries.push(entryOf(row));
     return entries;
   }
 
-  insert(change: StoredChange): void {
-    if (change.type === 'delete') this.#insert.run(change.revision, change.key, null, null);
-    else this.#insert.run(change.entry.revision, change.entry.key, change.entry.createdRevision, change.entry.value);
-  }
-
   /** The next batches under `prefix` after `after`, as many as one read may take, and the revision up to which they reach. */
-  batches(prefix: string, after: Revision, head: Revision): { readonly batches: StoredBatch[]; readonly upTo: Revision } {
-    const sizes = this.sizes(after, READ_REVISIONS);
+  batches(prefix: string, after: Revision, head: Revision): { readonly batches: readonly StoredBatch[]; readonly upTo: Revision } {
+    const sizes = this.sizes(after, READ_VERSIONS);
     let bytes = 0;
-    const cut = sizes.find((size) => (bytes += size.bytes) >= READ_BYTES) ?? (sizes.length === READ_REVISIONS ? sizes.at(-1) : undefined);
-    const upTo = cut?.revision ?? head;
+    const cut = sizes.find((size) => (bytes += size.bytes) >= READ_BYTES);
+    const upTo = (cut ?? sizes.at(-1))?.revision ?? head;
     const batches: { revision: Revision; changes: StoredChange[] }[] = [];
-    for (const row of this.#changes.iterate(after, upTo, prefix, prefixEnd(prefix) ?? NO_END)) {
+    for (const row of this.#changes.iterate(firstIdAfter(after), firstIdAfter(upTo), prefix, prefixEnd(prefix) ?? NO_END)) {
       const change = changeOf(row);
       const revision = parseRevision(row['revision']);
       const last = batches.at(-1);
@@ -160,23 +175,51 @@ export class VersionStore {
     return { batches, upTo };
   }
 
-  /** The revisions after `after` that have versions in the file, oldest first, at most `limit`, and the bytes of their keys and values. */
-  sizes(after: Revision, limit: number): { readonly revision: Revision; readonly bytes: number }[] {
-    return this.#sizes.all(after, limit).map((row) => ({ revision: parseRevision(row['revision']), bytes: Number(row['bytes']) }));
+  /** The revisions after `after`, oldest first and whole: about as many as `versions` versions make, one at least. */
+  sizes(after: Revision, versions: number): RevisionSize[] {
+    const limit = Math.max(versions, POSITIONS + 1);
+    const sizes: { revision: Revision; versions: number; bytes: number }[] = [];
+    const rows = this.#sizes.all(firstIdAfter(after), limit);
+    for (const row of rows) {
+      const revision = parseRevision(row['revision']);
+      const last = sizes.at(-1);
+      if (last?.revision === revision) {
+        last.versions++;
+        last.bytes += numberOf(row['bytes']);
+      } else sizes.push({ revision, versions: 1, bytes: numberOf(row['bytes']) });
+    }
+    if (rows.length === limit) sizes.pop(); // The limit may have cut it.
+    return sizes;
   }
 
   /** The bytes of the keys and values written after `after`. */
   bytesAfter(after: Revision): number {
-    return Number(this.#bytesAfter.get(after)?.['bytes']);
+    const sum = 'SELECT total(octet_length(key) + coalesce(octet_length(value), 0)) AS bytes FROM versions WHERE id >= ?';
+    return numberOf(this.#database.prepare(sum).get(firstIdAfter(after))?.['bytes']);
+  }
+
+  /** Writes the changes of one revision, at most {@link POSITIONS}. */
+  append(revision: Revision, changes: readonly VersionChange[]): void {
+    for (const [position, { change, previous }] of changes.entries()) {
+      const id = revision * POSITIONS + position;
+      if (change.type === 'delete') {
+        this.#append.run(id, change.key, null, previous?.id ?? null, null);
+        this.#unpoint.run(change.key);
+      } else {
+        const { key, createdRevision, value } = change.entry;
+        this.#append.run(id, key, createdRevision, previous?.id ?? null, value);
+        this.#point.run(key, id, createdRevision);
+      }
+    }
   }
 
   /**
-   * Forgets what only the past from `from` up to before `to` needs: versions with a newer one at or below `to`, and deletions. What
-   * was compacted up to `from` before is not looked at again.
+   * Forgets what only the past up to before `to` needs: the versions replaced at or below it, and deletions. Up to `from` that was
+   * done before.
    */
   compact(from: Revision, to: Revision): void {
-    this.#dropSuperseded.run(from, to);
-    this.#dropDeletions.run(from, to);
+    this.#dropReplaced.run(firstIdAfter(from), firstIdAfter(to));
+    this.#dropDeletions.run(firstIdAfter(from), firstIdAfter(to));
     this.writeMeta('compacted', to);
   }
 
@@ -218,6 +261,15 @@ export class VersionStore {
   }
 }
 
+/** The revision of the version `id`. */
+export function revisionOfId(id: number): Revision {
+  return Math.floor(id / POSITIONS) as Revision;
+}
+
+function firstIdAfter(revision: Revision): number {
+  return (revision + 1) * POSITIONS;
+}
+
 function entryOf(row: SqliteRow): StoredEntry {
   return {
     key: textOf(row['key']),
@@ -240,4 +292,9 @@ function textOf(value: SqliteValue | undefined): string {
 function bytesOf(value: SqliteValue | undefined): Uint8Array {
   if (value instanceof Uint8Array) return value;
   throw new ProtocolError(`not a value: ${typeof value}`);
+}
+
+function numberOf(value: SqliteValue | undefined): number {
+  if (typeof value === 'number') return value;
+  throw new ProtocolError(`not a number: ${typeof value}`);
 }

@@ -1,6 +1,6 @@
-import { ConflictError, type Revision, type StoredBatch, type StoredChange, type Transaction } from '../../core/provider.ts';
+import { ConflictError, type Revision, type StoredBatch, type Transaction } from '../../core/provider.ts';
 import { requireChecks } from '../local/transaction.ts';
-import type { VersionStore } from './version-store.ts';
+import { revisionOfId, type VersionChange, type VersionStore } from './version-store.ts';
 
 /** What became of one write of a group: its revision, or why its checks refuse it. */
 export type WriteOutcome = { readonly revision: Revision } | { readonly refused: ConflictError };
@@ -22,7 +22,10 @@ export function applyGroup(store: VersionStore, head: Revision, transactions: re
   const batches: StoredBatch[] = [];
   const outcomes = transactions.map((transaction): WriteOutcome => {
     try {
-      requireChecks(transaction.checks, (key) => store.current(key)?.revision ?? null);
+      requireChecks(transaction.checks, (key) => {
+        const current = store.current(key);
+        return current ? revisionOfId(current.id) : null;
+      });
     } catch (error) {
       if (error instanceof ConflictError) return { refused: error };
       throw error;
@@ -31,8 +34,8 @@ export function applyGroup(store: VersionStore, head: Revision, transactions: re
     const revision = (last + 1) as Revision;
     const changes = changesOf(store, transaction, revision);
     if (changes.length === 0) return { revision: last };
-    for (const change of changes) store.insert(change);
-    batches.push({ revision, changes });
+    store.append(revision, changes);
+    batches.push({ revision, changes: changes.map(({ change }) => change) });
     return { revision };
   });
   const reached = batches.at(-1)?.revision ?? head;
@@ -40,15 +43,12 @@ export function applyGroup(store: VersionStore, head: Revision, transactions: re
   return { outcomes, batches, head: reached };
 }
 
-function changesOf(store: VersionStore, transaction: Transaction, revision: Revision): StoredChange[] {
-  return transaction.operations.flatMap((operation): StoredChange[] => {
-    const before = store.current(operation.key);
-    if (operation.type === 'delete') return before ? [{ type: 'delete', key: operation.key, revision }] : [];
-    return [
-      {
-        type: 'put',
-        entry: { key: operation.key, value: operation.value, revision, createdRevision: before?.createdRevision ?? revision },
-      },
-    ];
+function changesOf(store: VersionStore, transaction: Transaction, revision: Revision): VersionChange[] {
+  return transaction.operations.flatMap((operation): VersionChange[] => {
+    const { key } = operation;
+    const previous = store.current(key);
+    if (operation.type === 'delete') return previous ? [{ change: { type: 'delete', key, revision }, previous }] : [];
+    const createdRevision = previous?.createdRevision ?? revision;
+    return [{ change: { type: 'put', entry: { key, value: operation.value, revision, createdRevision } }, previous }];
   });
 }

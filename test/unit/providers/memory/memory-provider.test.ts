@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { REVISION_ZERO, type Revision } from '../../../src/core/provider.ts';
-import { MemoryProvider, type MemoryProviderOptions } from '../../../src/providers/memory/memory-provider.ts';
+import { REVISION_ZERO, type Revision } from '../../../../src/core/provider.ts';
+import { MemoryProvider, type MemoryProviderOptions } from '../../../../src/providers/memory/memory-provider.ts';
 
 async function fill(options: MemoryProviderOptions, commits: number, bytes = 1): Promise<MemoryProvider> {
   const provider = new MemoryProvider(options);
