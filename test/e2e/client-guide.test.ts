@@ -29,7 +29,8 @@ describe('docs/client.md', () => {
     symlinkSync(resolve('node_modules', '.bin', 'tsx'), join(folder, 'node_modules', '.bin', 'tsx'));
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
     service = await HttpService.start();
-    shell = new ShellSession({ cwd: folder, env: { PATH: process.env['PATH'], HOME: folder, ATTUNE_URL: service.url, NO_COLOR: '1' } });
+    const env = { PATH: process.env['PATH'], HOME: folder, ATTUNE_URL: service.url, NO_COLOR: '1', npm_config_update_notifier: 'false' };
+    shell = new ShellSession({ cwd: folder, env });
   });
   afterAll(async () => {
     await shell[Symbol.asyncDispose]();
