@@ -21,6 +21,8 @@ export interface HttpServerOptions {
   readonly allowedHosts?: readonly string[];
   readonly corsOrigins?: readonly string[];
   readonly log?: Logger;
+  /** A reader of a stream that takes nothing for this long is closed. Default 30,000. */
+  readonly stallMs?: number;
   readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
 }
 
@@ -56,6 +58,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const streams: Streams = new Streams({
     service,
     onReset: (reason) => metrics.countReset(reason),
+    ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
     ...(options.service?.now && { now: options.service.now }),
     ...(options.service?.random && { random: options.service.random }),
   });

@@ -27,8 +27,8 @@ interface Slot<Derived> {
 export class Window<Derived> {
   readonly #limits: WindowLimits;
   readonly #now: () => number;
-  #slots: Slot<Derived>[] = [];
-  /** Slots before this index are evicted; the array is cut when half of it is. */
+  #slots: (Slot<Derived> | undefined)[] = [];
+  /** Slots before this index are evicted and empty; the array is cut when half of it is. */
   #first = 0;
   #bytes = 0;
   #oldest: Revision;
@@ -87,7 +87,8 @@ export class Window<Derived> {
       if (!surplus && this.#bytes <= this.#limits.maxBytes) break;
       this.#bytes -= slot.bytes;
       this.#oldest = slot.batch.revision;
-      this.#first++;
+      // What is evicted is let go of at once, not when the array is cut: a thousand batches may be half a gigabyte.
+      this.#slots[this.#first++] = undefined;
     }
     if (this.#first > 1_024 && this.#first * 2 > this.#slots.length) {
       this.#slots = this.#slots.slice(this.#first);

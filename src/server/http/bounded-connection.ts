@@ -58,9 +58,12 @@ export class BoundedConnection extends Connection {
     this.#res.on('drain', listener);
   }
 
-  /** Ends the stream after what was written. */
-  end(): void {
-    if (this.isWritable) this.#res.end();
+  /** Ends the stream after what was written; a reader that does not take it within `withinMs` is closed all the same. */
+  end(withinMs: number): void {
+    if (!this.isWritable) return;
+    this.#res.end();
+    const timer = setTimeout(() => this.#res.destroy(), withinMs);
+    this.#res.once('close', () => clearTimeout(timer));
   }
 
   destroy(): void {

@@ -13,8 +13,6 @@ const MAX_SNAPSHOT_ITEMS = 256;
 const MAX_SNAPSHOT_BYTES = 256 * 1024;
 /** Batches looked at before other work gets its turn. */
 const BATCHES_PER_TURN = 1_000;
-/** A reader that does not drain for this long is closed. */
-const STALL_MS = 30_000;
 
 interface SnapshotInProgress {
   readonly view: MirrorView;
@@ -28,6 +26,8 @@ export interface StreamSessionOptions {
   readonly filter: Filter;
   readonly frames: FrameCache;
   readonly now: () => number;
+  /** A reader that takes nothing for this long is closed. */
+  readonly stallMs: number;
   readonly onReset: (reason: ResetReason) => void;
   /** The session wants to be sent away: it was too slow twice. */
   readonly onTooSlow: () => void;
@@ -61,11 +61,7 @@ export class StreamSession implements ConfigSubscriber {
     this.#options = options;
     this.#position = position;
     this.#wroteAt = options.now();
-    options.connection.onDrain(() => {
-      clearTimeout(this.#stall);
-      this.#stall = undefined;
-      this.#pump();
-    });
+    options.connection.onDrain(() => this.#pump());
   }
 
   /** Begins to send: a reset if the position is of no use, a snapshot if one is wanted, then whatever follows the position. */
@@ -115,13 +111,13 @@ export class StreamSession implements ConfigSubscriber {
     if (this.#isEnded) return;
     this.#write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(retryMs) })));
     this.dispose();
-    this.#options.connection.end();
+    this.#options.connection.end(this.#options.stallMs);
   }
 
   /** Forgets timers; nothing is written any more. Idempotent. */
   dispose(): void {
     this.#isEnded = true;
-    clearTimeout(this.#stall);
+    this.#forgetStall();
     if (this.#turn) clearImmediate(this.#turn);
     this.#snapshot = undefined;
   }
@@ -144,6 +140,7 @@ export class StreamSession implements ConfigSubscriber {
   #pump(): void {
     if (this.#isPumping || this.#isEnded || this.#turn) return;
     this.#isPumping = true;
+    if (this.#options.connection.hasRoom) this.#forgetStall();
     try {
       for (let turns = 0; this.#options.connection.hasRoom && !this.#isCurrent && !this.#isEnded; turns++) {
         if (turns >= BATCHES_PER_TURN) {
@@ -156,7 +153,7 @@ export class StreamSession implements ConfigSubscriber {
         this.#sendNext();
       }
       if (this.#pendingStatus && this.#options.connection.hasRoom && !this.#isEnded) this.#sendStatus(this.#pendingStatus);
-      if (!this.#options.connection.hasRoom && !this.#isEnded) this.#awaitDrain();
+      if (!this.#options.connection.hasRoom && !this.#isEnded) this.#awaitRoom();
     } finally {
       this.#isPumping = false;
     }
@@ -241,11 +238,19 @@ export class StreamSession implements ConfigSubscriber {
     this.#options.connection.write(frame);
   }
 
-  #awaitDrain(): void {
+  /** Room is what counts: a reader that is slow but steady may never have read everything, which is when `drain` comes. */
+  #awaitRoom(): void {
     this.#stall ??= setTimeout(() => {
+      this.#stall = undefined;
+      if (this.#options.connection.hasRoom) return this.#pump();
       this.dispose();
       this.#options.connection.destroy();
-    }, STALL_MS);
+    }, this.#options.stallMs);
+  }
+
+  #forgetStall(): void {
+    clearTimeout(this.#stall);
+    this.#stall = undefined;
   }
 }
 

@@ -13,6 +13,7 @@ import { StreamSession } from './stream-session.ts';
 
 const QUIET_MS = 15_000;
 const BEAT_EVERY_MS = 1_000;
+const STALL_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 3_000;
 
@@ -20,6 +21,8 @@ export interface StreamsOptions {
   readonly service: ConfigService;
   readonly now?: () => number;
   readonly random?: () => number;
+  /** A reader that takes nothing for this long is closed. Default 30,000. */
+  readonly stallMs?: number;
   readonly onReset?: (reason: ResetReason) => void;
 }
 
@@ -29,6 +32,7 @@ export class Streams {
   readonly #frames: FrameCache;
   readonly #now: () => number;
   readonly #random: () => number;
+  readonly #stallMs: number;
   readonly #onReset: (reason: ResetReason) => void;
   readonly #sessions = new Set<StreamSession>();
   readonly #heartbeat: NodeJS.Timeout;
@@ -39,6 +43,7 @@ export class Streams {
     this.#frames = new FrameCache(options.service);
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
+    this.#stallMs = options.stallMs ?? STALL_MS;
     this.#onReset = options.onReset ?? (() => undefined);
     this.#heartbeat = setInterval(() => {
       for (const session of this.#sessions) session.beat(QUIET_MS);
@@ -66,7 +71,10 @@ export class Streams {
     const cursor = lastEventId === undefined || lastEventId === '' ? fromUrl : (tryParseCursor(lastEventId) ?? 'unreadable');
     const wantsSnapshot = query.flag('snapshot');
     if (request.method === 'HEAD') {
-      send(exchange, { status: 200, headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' } });
+      send(exchange, {
+        status: 200,
+        headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' },
+      });
       return;
     }
     if (response.destroyed) return;
@@ -113,6 +121,7 @@ export class Streams {
         filter,
         frames: this.#frames,
         now: this.#now,
+        stallMs: this.#stallMs,
         onReset: this.#onReset,
         onTooSlow: () => session.goAway(this.#retryMs()),
       },
@@ -136,7 +145,7 @@ export class Streams {
 
   #sendAway(connection: BoundedConnection): void {
     connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(this.#retryMs()) })));
-    connection.end();
+    connection.end(this.#stallMs);
   }
 
   /** Jittered, so that clients that lost the same node do not come back as one. */

@@ -1,3 +1,5 @@
+import { queryObjects } from 'node:v8';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_WINDOW, Window, type WindowLimits } from '../../../../src/server/cache/window.ts';
@@ -36,6 +38,23 @@ describe('next', () => {
 });
 
 describe('eviction', () => {
+  // Regression: what was evicted stayed in memory until a thousand batches more had been, far above `maxBytes`.
+  it('lets go of what it has evicted', () => {
+    class Derived {
+      readonly revision: number;
+      constructor(revision: number) {
+        this.revision = revision;
+      }
+    }
+    const window = new Window<Derived>(at(0), { minAgeMs: 0, minBatches: 3, maxBytes: Number.MAX_SAFE_INTEGER }, () => 0);
+    for (let revision = 1; revision <= 500; revision++) window.push({ ...batchOf(revision), derived: new Derived(revision) });
+    expect(window.size).toBe(500);
+    const later = new Window<Derived>(at(0), { minAgeMs: -1, minBatches: 3, maxBytes: Number.MAX_SAFE_INTEGER }, () => 0);
+    for (let revision = 1; revision <= 500; revision++) later.push({ ...batchOf(revision), derived: new Derived(revision) });
+    expect(later.size).toBe(3);
+    expect(queryObjects(Derived, { format: 'count' })).toBe(503);
+  });
+
   it('keeps at least the number of batches asked for, however old they are', () => {
     const clock = { nowMs: 0 };
     const window = windowOf({ minBatches: 3 }, clock);
