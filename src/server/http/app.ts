@@ -168,8 +168,8 @@ const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.
 
 /** What the body reader refuses, in this API's words. */
 function bodyError(error: unknown, maxValueBytes: number): Error {
-  if (!(error instanceof Error) || !('type' in error)) return new Error('the body could not be read', { cause: error });
-  switch (error.type) {
+  if (!(error instanceof Error)) return new Error('the body could not be read', { cause: error });
+  switch ('type' in error ? error.type : undefined) {
     case 'entity.too.large':
       return new AttuneError('VALUE_TOO_LARGE', `the body is too large: a value has at most ${maxValueBytes} bytes`, { details: { maxValueBytes } });
     case 'encoding.unsupported':
@@ -178,6 +178,7 @@ function bodyError(error: unknown, maxValueBytes: number): Error {
     case 'request.aborted':
       return new AttuneError('INVALID_BODY', 'the body is shorter than its Content-Length');
     default:
+      // A decompressor's error has no type.
       return 'status' in error && typeof error.status === 'number' && error.status < 500 ? new AttuneError('INVALID_BODY', 'the body cannot be read as its headers say') : error;
   }
 }

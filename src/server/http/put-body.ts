@@ -52,7 +52,9 @@ function parseEnvelope(text: string): WriteBody {
       detail:
         issue.code === 'unrecognized_keys'
           ? `unknown field ${issue.keys.map((key) => quoteForMessage(key)).join(', ')}; known are value, metadata, contentType, comment`
-          : issue.message,
+          : issue.code === 'invalid_key'
+            ? (issue.issues[0]?.message ?? issue.message)
+            : issue.message,
     }));
     const first = errors[0];
     throw new AttuneError(
