@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -84,5 +85,30 @@ describe('the package, installed into an empty folder', () => {
   it('brings the command along', () => {
     expect(run('npx', '--no-install', 'attune', '--version')).toBe(manifest.version);
     expect(run('npx', '--no-install', 'attune', '--help')).toContain('serve');
+  });
+
+  it('serves, keeping its data in the folder, until it is told to stop', async () => {
+    const env = { ...process.env, ATTUNE_PORT: '0', ATTUNE_DATA_DIR: join(folder, 'data') };
+    const server = spawn('node_modules/.bin/attune', ['serve'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const exit = once(server, 'exit');
+      let output = '';
+      const base = await new Promise<string>((settle, fail) => {
+        server.stdout.on('data', (chunk) => {
+          output += String(chunk);
+          const announced = /(http:\S+:\d+)\s/.exec(output)?.[1];
+          if (announced !== undefined) settle(announced);
+        });
+        server.once('exit', () => fail(new Error(`attune serve ended before it said where it listens: ${output}`)));
+      });
+      const url = `${base}/api/v1/configs/app/pool-size`;
+      const headers = { 'content-type': 'application/json' };
+      expect((await fetch(url, { method: 'PUT', headers, body: '{"value":20}' })).status).toBe(201);
+      expect(await (await fetch(`${url}?raw`)).text()).toBe('20');
+      server.kill('SIGTERM');
+      expect(await exit).toEqual([0, null]);
+    } finally {
+      server.kill('SIGKILL');
+    }
   });
 });
