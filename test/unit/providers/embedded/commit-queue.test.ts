@@ -34,12 +34,17 @@ describe('the commit queue', () => {
     expect(groups).toHaveLength(1);
     await writes;
     expect(groups.map((group) => group.length)).toEqual([256, 256, 88]);
-    expect(groups.flat().map((transaction) => transaction.operations[0]?.key)).toEqual(Array.from({ length: 600 }, (_, index) => String(index)));
+    expect(groups.flat().map((transaction) => transaction.operations[0]?.key)).toEqual(
+      Array.from({ length: 600 }, (_, index) => String(index)),
+    );
   });
 
   it('counts operations and bytes too, and takes a write that is too large by itself', async () => {
     const { queue, groups } = createQueue();
-    const wide: Transaction = { checks: [], operations: Array.from({ length: 128 }, (_, index) => ({ type: 'delete', key: String(index) })) };
+    const wide: Transaction = {
+      checks: [],
+      operations: Array.from({ length: 128 }, (_, index) => ({ type: 'delete', key: String(index) })),
+    };
     await Promise.all(Array.from({ length: 9 }, async () => queue.add(wide)));
     expect(groups.map((group) => group.length)).toEqual([4, 4, 1]);
     groups.length = 0;
