@@ -18,7 +18,8 @@ export interface Sidecar {
 }
 
 const sidecarSchema = z.object({
-  contentType: z.string(),
+  // It becomes a header.
+  contentType: z.string().regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/),
   metadata: z.record(z.string(), z.string()),
   lastUpdated: z.string(),
   updatedBy: z.string().optional(),
