@@ -27,7 +27,12 @@ describe.each([
   let lost: { cursor: string; etag: string };
 
   const put = async (value: unknown, key = 'app/pool-size', headers: Record<string, string> = {}): Promise<Answer> =>
-    exchange(node.port, { method: 'PUT', path: `/api/v1/configs/${key}`, body: JSON.stringify({ value }), headers: { 'Content-Type': 'application/json', ...headers } });
+    exchange(node.port, {
+      method: 'PUT',
+      path: `/api/v1/configs/${key}`,
+      body: JSON.stringify({ value }),
+      headers: { 'Content-Type': 'application/json', ...headers },
+    });
   const held = (answer: Answer): { cursor: string; etag: string } => ({
     cursor: answer.header('attune-cursor') ?? '',
     etag: answer.header('etag') ?? '',
