@@ -6,6 +6,7 @@ import { AttuneError, ERROR_CODES } from '../../../src/core/errors.ts';
 import { SETTINGS } from '../../../src/server/settings.ts';
 import { parseMarkdown, tablesOf, withoutMarks } from '../../support/markdown.ts';
 import { documentationPages } from '../../support/documentation-pages.ts';
+import { stepsOf } from '../../support/shell-session.ts';
 
 const tables = tablesOf(parseMarkdown(readFileSync('docs/cli.md', 'utf8')));
 const rowsUnder = (heading: string) => tables.find((table) => table.heading === heading)?.rows.map((row) => row.map(withoutMarks)) ?? [];
@@ -42,17 +43,13 @@ interface ShownCommand {
 const shown: readonly ShownCommand[] = documentationPages().flatMap((page) =>
   parseMarkdown(readFileSync(page, 'utf8'))
     .blocks.filter(({ language }) => language === 'sh' || language === 'console')
-    .flatMap(({ text, line }) =>
-      text
-        .split('\n')
-        .flatMap((each, index) => (/^(?:\$ )?attune /.test(each) ? [{ place: `${page}:${line + 1 + index}`, line: each }] : [])),
-    ),
+    .flatMap(({ text, line }) => stepsOf(text).map(({ command }) => ({ place: `${page}:${line}`, line: command })))
+    .filter((each) => each.line.startsWith('attune ')),
 );
 
 describe('the command lines that the documentation shows', () => {
-  it.each(shown)('$place has a command and options that there are', ({ line }) => {
+  it.each(shown)('$place: $line has a command and options that there are', ({ line }) => {
     const words = line
-      .replace(/^\$ /, '')
       .replace(/\s+#.*$/, '')
       .replaceAll(/'[^']*'|"[^"]*"/g, 'quoted')
       .split(/\s+/);
