@@ -35,4 +35,9 @@ function usageLine(message: string): string {
     .replace(/\s*\(Did you mean (.*)\?\)$/s, "; did you mean '$1'?");
 }
 
+// A reader that went away (`attune serve | head -1`, `attune --help | head`) is no failure; a command that only prints ends by itself.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 await main(process.argv.slice(2));
