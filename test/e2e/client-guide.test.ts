@@ -8,6 +8,7 @@ import { pageSteps, type PageStep } from '../support/page-commands.ts';
 import { ShellSession } from '../support/shell-session.ts';
 
 const steps = pageSteps('docs/client.md');
+const isCommand = (step: PageStep): step is PageStep & { readonly does: 'run' } => step.does === 'run';
 const isProgram = (step: PageStep): step is PageStep & { readonly does: 'save' } => step.does === 'save';
 
 const COMPILER_OPTIONS = {
@@ -44,12 +45,12 @@ describe('docs/client.md', () => {
     expect(compile(folder)).toBe('');
   });
 
-  it.each(steps.filter((step) => step.does === 'run'))('$name', async ({ command, output }) => {
+  it.each(steps.filter(isCommand))('$name', async ({ command, output }) => {
     expectOutput((await shell.run(command)).output, output ?? '');
   });
 
   it('runs every program it shows', () => {
-    const run = steps.flatMap((step) => (step.does === 'run' ? [step.command] : []));
+    const run = steps.filter(isCommand).map(({ command }) => command);
     expect(steps.filter(isProgram).filter(({ file }) => !run.some((command) => command.endsWith(` ${file}`)))).toEqual([]);
   });
 });
