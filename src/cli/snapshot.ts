@@ -58,6 +58,7 @@ async function readSnapshot(api: Api, scope: Scope, signal: AbortSignal): Promis
     if (!isOpen || !isAttuneError(error, 'UNAVAILABLE')) throw error;
     throw interrupted(error.message, error);
   }
+  signal.throwIfAborted();
   throw interrupted('the server ended the stream before the snapshot was complete; it is starting, stopping or overloaded');
 }
 

@@ -16,7 +16,7 @@ export interface CliOptions {
   readonly cwd?: string;
 }
 
-const END_MS = 60_000;
+const END_MS = 150_000;
 
 /**
  * The command line as it is shipped: compiled from the sources of this moment (not a `dist` that may be old), run as processes of their own, with an
@@ -164,4 +164,17 @@ function deferred(): { readonly promise: Promise<void>; settle(): void } {
     settle = resolvePromise;
   });
   return { promise, settle: () => settle() };
+}
+
+/** Starts `attune serve` on a free port and waits until it answers as ready. */
+export async function startServe(cli: Cli, words: readonly string[]): Promise<{ readonly running: RunningCli; readonly url: string }> {
+  const running = cli.start(['serve', '--port', '0', '--log-level', 'error', ...words]);
+  const pattern = /http:\/\/127\.0\.0\.1:\d+/;
+  await running.until(({ stdout }) => pattern.test(stdout));
+  const url = pattern.exec(running.stdout)?.[0] ?? '';
+  for (let left = 100; (await fetch(`${url}/readyz`)).status !== 200; left--) {
+    if (left === 0) throw new Error(`${url} is not ready after ten seconds\n${running.stderr}`);
+    await new Promise((resolveTimer) => setTimeout(resolveTimer, 100));
+  }
+  return { running, url };
 }

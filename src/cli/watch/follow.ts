@@ -76,6 +76,7 @@ export async function* followChanges(api: Api, options: FollowOptions): AsyncGen
       if (!wasOpen || !isTransient(error)) throw error;
       reason = (error as Error).message;
     }
+    signal.throwIfAborted();
     if (Date.now() - connectedAt > GOOD_AFTER_MS) attempt = 0;
     if (!isLost) tell(`${reason}; reconnecting`);
     isLost = true;
