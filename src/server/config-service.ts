@@ -17,6 +17,7 @@ import { readItem, type ItemState } from './store/item-state.ts';
 import { createLayout, type Layout } from './store/layout.ts';
 import { renderChange, renderItem } from './store/render-item.ts';
 import { parseSidecar } from './store/sidecar.ts';
+import { storeFailure } from './store/store-failure.ts';
 import { Writer, type WriteResult } from './store/writer.ts';
 
 /** The changes of one revision, as the window keeps them. */
@@ -155,7 +156,9 @@ export class ConfigService {
 
   /** The store's own current revision, asked of the store. */
   head(options?: CallOptions): Promise<Revision> {
-    return this.provider.head(this.layout.root, { deadlineMs: 3_000, ...options });
+    return this.provider.head(this.layout.root, { deadlineMs: 3_000, ...options }).catch((error: unknown) => {
+      throw storeFailure(error, 'the store cannot be reached; reads without consistency=strong are served from memory');
+    });
   }
 
   /** @throws {AttuneError} NOT_READY while nothing has been loaded yet. */
@@ -189,13 +192,13 @@ export class ConfigService {
 
   /**
    * As {@link locate}, but gives a mirror that is behind the cursor the chance to catch up: a stream may come from a node that was ahead.
-   * @throws {DeadlineExceededError} the store has that revision, this node does not show it within 3 s.
+   * @throws {DeadlineExceededError} the store has that revision, this node does not show it within `deadlineMs` (default 3,000).
    */
-  async locateCaughtUp(cursor: Cursor, signal: AbortSignal): Promise<Located> {
+  async locateCaughtUp(cursor: Cursor, { signal, deadlineMs = 3_000 }: CallOptions = {}): Promise<Located> {
     const located = this.locate(cursor);
     if (!('reset' in located) || located.reset !== 'ahead') return located;
-    if ((await this.head({ signal })) < cursor.revision) return located;
-    await this.reached(cursor.revision, { signal });
+    if ((await this.head(signal && { signal })) < cursor.revision) return located;
+    await this.reached(cursor.revision, { deadlineMs, ...(signal && { signal }) });
     return this.locate(cursor);
   }
 

@@ -4,7 +4,8 @@ import { Connection } from 'better-sse';
 /** Bytes that may be unsent when a frame is begun; a frame once begun is written whole. */
 export const MAX_UNSENT_BYTES = 1024 * 1024;
 
-const HEADERS: Readonly<Record<string, string>> = {
+/** What a stream's answer carries beside what every answer carries. */
+export const STREAM_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
@@ -17,7 +18,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 export class BoundedConnection extends Connection {
   readonly url = new URL('http://localhost/');
   readonly request: Request;
-  readonly response = new Response(null, { headers: HEADERS });
+  readonly response = new Response(null, { headers: STREAM_HEADERS });
   readonly #res: ServerResponse;
   readonly #closed = new AbortController();
 
@@ -41,7 +42,7 @@ export class BoundedConnection extends Connection {
 
   sendHead(): void {
     if (!this.isWritable || this.#res.headersSent) return;
-    this.#res.writeHead(200, HEADERS);
+    this.#res.writeHead(200, STREAM_HEADERS);
     this.#res.flushHeaders();
   }
 

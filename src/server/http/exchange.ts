@@ -32,7 +32,7 @@ export interface Answer {
 export function send(exchange: Exchange, answer: Answer): void {
   const { request, response } = exchange;
   if (response.headersSent || response.destroyed) return;
-  for (const [name, value] of Object.entries(positionHeaders(exchange.service))) response.setHeader(name, value);
+  announcePosition(exchange);
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   response.statusCode = answer.status;
   if (answer.body === undefined) {
@@ -65,6 +65,11 @@ export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument
     body: `${shown}\n`,
   });
   return problem;
+}
+
+/** Sets the headers that tell where this node stands. */
+export function announcePosition({ response, service }: Exchange): void {
+  for (const [name, value] of Object.entries(positionHeaders(service))) response.setHeader(name, value);
 }
 
 /** Where this node stands, and how long it has not heard the store. */

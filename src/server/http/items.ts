@@ -55,7 +55,7 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   }
   if (isWatch && query.flag('raw')) throw new AttuneError('INVALID_ARGUMENT', 'raw and watch contradict each other: a watch answers an event');
   service.requireReadable();
-  await awaitPosition(service, { minRevision: query.get('minRevision'), consistency: query.get('consistency') }, signal);
+  await awaitPosition(exchange, { minRevision: query.get('minRevision'), consistency: query.get('consistency') });
   if (isWatch) return watchItem(exchange, key, query, polls);
   const preferredMs = request.method === 'HEAD' ? 0 : preferredWaitMs(request);
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;

@@ -11,7 +11,7 @@ import { ifNoneMatch } from './conditions.ts';
 import { REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
 import { parseFilter, parsePrefix } from './filter.ts';
 import type { LongPolls } from './long-poll.ts';
-import { awaitPosition, cursorGone, locateForPoll, requireCovered } from './position.ts';
+import { awaitPosition, cursorGone, locateForPoll } from './position.ts';
 import { parseQuery, type Query } from './query.ts';
 
 const DEFAULT_LIMIT = 1_000;
@@ -45,7 +45,7 @@ const ONLY_LIST = ['delimiter', 'limit', 'after', 'keysOnly', 'raw', 'cursor'] a
 
 /** `GET /configs`: a page of items, or a long-poll for the changes of many keys. */
 export async function getItems(exchange: Exchange, polls: LongPolls): Promise<void> {
-  const { service, request, signal } = exchange;
+  const { service, request } = exchange;
   if (request.headers.accept?.toLowerCase().includes('text/event-stream')) {
     throw new AttuneError('NOT_ACCEPTABLE', 'event streams are at /api/v1/watch, with the same prefix and key parameters');
   }
@@ -55,7 +55,10 @@ export async function getItems(exchange: Exchange, polls: LongPolls): Promise<vo
     if (query.has(name)) throw new AttuneError('INVALID_ARGUMENT', isWatch ? `${name} does not go with watch` : `${name} goes with watch; write ?watch&${name}=...`);
   }
   service.requireReadable();
-  await awaitPosition(service, { minRevision: query.get('minRevision'), consistency: query.get('consistency') }, signal);
+  await awaitPosition(exchange, { minRevision: query.get('minRevision'), consistency: query.get('consistency') });
+  const first = query.get('cursor');
+  // Changes up to the first page's cursor are never told again: a node that is behind it must not serve the pages after.
+  if (first !== undefined) await awaitPosition(exchange, { minRevision: formatCursor(parseCursor(first, 'cursor')) });
   return isWatch ? pollChanges(exchange, query, polls) : listItems(exchange, query);
 }
 
@@ -72,7 +75,6 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   const limit = query.integer('limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const prefix = parsePrefix(prefixes[0] ?? '');
   const first = query.get('cursor');
-  if (first !== undefined) requireCovered(service, parseCursor(first, 'cursor'));
 
   const etag = service.cursor;
   const headers: Record<string, string> = { ETag: `"${etag}"`, 'Cache-Control': REVALIDATE };
@@ -112,7 +114,7 @@ function collectPage(service: ConfigService, view: MirrorView, options: PageOpti
   let bytes = 0;
   let last: string | undefined;
   // A folder ends in "/", which no key does: what lies in it has been told.
-  let from: string | undefined = after.endsWith('/') ? prefixEnd(after) : after;
+  let from: string | undefined = isFolded && after.endsWith('/') && after.length > prefix.length ? prefixEnd(after) : after;
   while (from !== undefined) {
     let folder: string | undefined;
     for (const key of service.keysFrom(view, prefix, from)) {
@@ -164,7 +166,7 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
   const filter = parseFilter(query.all('key'), query.all('prefix'));
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const since = query.get('since');
-  let position = since === undefined ? service.revision : await locateForPoll(service, parseCursor(since), signal);
+  let position = since === undefined ? service.revision : await locateForPoll(exchange, parseCursor(since));
   const gone = (reason: ResetReason): never => {
     throw cursorGone(service, reason);
   };

@@ -4,6 +4,7 @@ import { quoteForMessage } from '../../core/key.ts';
 import { parseRevision, type Revision } from '../../core/revision.ts';
 import type { ResetReason } from '../../core/item.ts';
 import type { ConfigService } from '../config-service.ts';
+import type { Exchange } from './exchange.ts';
 
 const WAIT_MS = 3_000;
 
@@ -14,19 +15,20 @@ const WAIT_MS = 3_000;
  * this node does not catch up within 3 s; INVALID_ARGUMENT.
  */
 export async function awaitPosition(
-  service: ConfigService,
-  wanted: { readonly minRevision: string | undefined; readonly consistency: string | undefined },
-  signal: AbortSignal,
+  exchange: Exchange,
+  wanted: { readonly minRevision?: string | undefined; readonly consistency?: string | undefined },
 ): Promise<void> {
+  const { service, signal } = exchange;
   const { minRevision, consistency } = wanted;
   if (consistency !== undefined && consistency !== 'strong' && consistency !== 'cached') {
     throw new AttuneError('INVALID_ARGUMENT', `consistency=${quoteForMessage(consistency)} is neither strong nor cached`);
   }
-  if (minRevision !== undefined) await awaitMinimum(service, minRevision, signal);
-  if (consistency === 'strong') await catchUp(service, await service.head({ deadlineMs: WAIT_MS, signal }), signal);
+  if (minRevision !== undefined) await awaitMinimum(exchange, minRevision);
+  if (consistency === 'strong') await catchUp(exchange, await service.head({ deadlineMs: WAIT_MS, signal }));
 }
 
-async function awaitMinimum(service: ConfigService, text: string, signal: AbortSignal): Promise<void> {
+async function awaitMinimum(exchange: Exchange, text: string): Promise<void> {
+  const { service, signal } = exchange;
   const cursor = tryParseCursor(text);
   if (!cursor && !/^\d{1,15}$/.test(text)) {
     throw new AttuneError('INVALID_ARGUMENT', `minRevision=${quoteForMessage(text)} is neither a cursor nor a revision number`);
@@ -37,11 +39,11 @@ async function awaitMinimum(service: ConfigService, text: string, signal: AbortS
   const head = await service.head({ deadlineMs: WAIT_MS, signal });
   if (head < revision && cursor) throw cursorGone(service, 'ahead');
   if (head < revision) throw new AttuneError('NOT_READY', `the store is at revision ${head}, below the ${revision} asked for`);
-  await catchUp(service, revision, signal);
+  await catchUp(exchange, revision);
 }
 
 /** @throws {AttuneError} CURSOR_GONE if `cursor` is not of this store's history. */
-export function requireCovered(service: ConfigService, cursor: Cursor): void {
+function requireCovered(service: ConfigService, cursor: Cursor): void {
   const located = service.locate(cursor);
   if ('reset' in located && located.reset === 'epoch') throw cursorGone(service, 'epoch');
 }
@@ -63,14 +65,18 @@ export function cursorGone(service: ConfigService, reason: ResetReason): AttuneE
  * Where a poll may start from `cursor`, after this node had its chance to catch up.
  * @throws {AttuneError} CURSOR_GONE, NOT_READY
  */
-export async function locateForPoll(service: ConfigService, cursor: Cursor, signal: AbortSignal): Promise<Revision> {
-  const located = await orNotReady(service.locateCaughtUp(cursor, signal));
+export async function locateForPoll(exchange: Exchange, cursor: Cursor): Promise<Revision> {
+  const { service, signal } = exchange;
+  const located = await orNotReady(service.locateCaughtUp(cursor, { signal, deadlineMs: waitMsOf(exchange) }));
   if ('reset' in located) throw cursorGone(service, located.reset);
   return located.position;
 }
 
-async function catchUp(service: ConfigService, revision: Revision, signal: AbortSignal): Promise<void> {
-  await orNotReady(service.reached(revision, { deadlineMs: WAIT_MS, signal }));
+/** HEAD never waits. */
+const waitMsOf = ({ request }: Exchange): number => (request.method === 'HEAD' ? 0 : WAIT_MS);
+
+async function catchUp(exchange: Exchange, revision: Revision): Promise<void> {
+  await orNotReady(exchange.service.reached(revision, { deadlineMs: waitMsOf(exchange), signal: exchange.signal }));
 }
 
 /** A node that is behind is not ready for this reader; another one may be. */

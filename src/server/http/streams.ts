@@ -3,8 +3,8 @@ import { tryParseCursor, parseCursor, type Cursor } from '../../core/cursor.ts';
 import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigService, Located } from '../config-service.ts';
-import { BoundedConnection } from './bounded-connection.ts';
-import { send, singleHeader, type Exchange } from './exchange.ts';
+import { BoundedConnection, STREAM_HEADERS } from './bounded-connection.ts';
+import { announcePosition, send, singleHeader, type Exchange } from './exchange.ts';
 import { describeFilter, parseFilter } from './filter.ts';
 import { FrameCache } from './frame-cache.ts';
 import { encodeComment, encodeFrame, encodeRetry } from './frames.ts';
@@ -73,11 +73,12 @@ export class Streams {
     if (request.method === 'HEAD') {
       send(exchange, {
         status: 200,
-        headers: { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' },
+        headers: STREAM_HEADERS,
       });
       return;
     }
     if (response.destroyed) return;
+    announcePosition(exchange);
     const connection = new BoundedConnection(response);
     const session = new Session(connection, { keepAlive: null, retry: null, trustClientEventId: false });
     await new Promise<void>((resolve) => session.once('connected', resolve));
@@ -140,7 +141,7 @@ export class Streams {
 
   async #locate(cursor: Cursor | 'unreadable' | undefined, signal: AbortSignal): Promise<Located> {
     if (cursor === 'unreadable') return { reset: 'epoch' };
-    return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, signal);
+    return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, { signal });
   }
 
   #sendAway(connection: BoundedConnection): void {

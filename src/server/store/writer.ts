@@ -10,6 +10,7 @@ import { writeIdOf } from './history-record.ts';
 import { readItem, type ItemState } from './item-state.ts';
 import type { Layout } from './layout.ts';
 import { encodeSidecar } from './sidecar.ts';
+import { storeFailure } from './store-failure.ts';
 
 const MAX_ATTEMPTS = 10;
 const MAX_ATTEMPTS_MS = 2_000;
@@ -103,8 +104,7 @@ export class Writer {
     } catch (error) {
       if (isAttuneError(error, 'CONFLICT')) return undefined;
       if (isAttuneError(error, 'OUTCOME_UNKNOWN')) return this.#settle(key, decision, state, error);
-      if (isAttuneError(error, 'CLOSED')) throw new UnavailableError('the service is shutting down; nothing was changed', { cause: error });
-      throw error;
+      throw storeFailure(error, STORE_FAILED);
     }
   }
 
@@ -139,13 +139,13 @@ export class Writer {
   async #readState(key: ConfigKey): Promise<KeyState> {
     const { cache, layout } = this.#options;
     const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
-    const { entries } = await cache.provider.read([valueKey, sidecarKey], { deadlineMs: COMMIT_MS });
+    const { entries } = await cache.provider.read([valueKey, sidecarKey], { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
     return { value: entries.find((entry) => entry.key === valueKey), sidecar: entries.find((entry) => entry.key === sidecarKey) };
   }
 
   async #lastSequence(key: ConfigKey): Promise<number> {
     const { cache, layout } = this.#options;
-    const { entries } = await cache.provider.list(layout.historyPrefix(key), { deadlineMs: COMMIT_MS });
+    const { entries } = await cache.provider.list(layout.historyPrefix(key), { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
     return Number(entries.at(-1)?.key.split('/').at(-1) ?? 0);
   }
 
@@ -157,6 +157,12 @@ export class Writer {
       state === 'closed' ? 'the service is shutting down; nothing was changed' : 'the store is unreachable; nothing was changed, try again',
     );
   }
+}
+
+const STORE_FAILED = 'the store is unreachable or refuses; nothing was changed, try again';
+
+function rethrowFailure(error: unknown): never {
+  throw storeFailure(error, STORE_FAILED);
 }
 
 /** A body may be wrong only for the item the mirror shows; so that is a decision to be proven too. */
