@@ -164,10 +164,14 @@ describe('a store whose writes fail at the disk', () => {
       if (!raised.error) {
         expect(raised.stderr).toBe('');
         await writer.acknowledgements(before + 50);
+        await writer.sees(writer.acknowledged.at(-1)?.revision ?? 0);
       }
     } finally {
       await writer.kill();
     }
+    // The file may have ended elsewhere than its watches had seen: they were told, and then missed nothing.
+    expect(new Set(writer.lost)).toEqual(new Set(['UNAVAILABLE']));
+    expect(writer.seen).toEqual(Array.from({ length: writer.seen.length }, (_, index) => index + 1));
     await using provider = new EmbeddedProvider(directory);
     await provider.open();
     const writes = writesIn((await provider.list('')).entries);

@@ -28,6 +28,10 @@ export interface WriterOptions {
 export class WriterProcess {
   readonly acknowledged: { readonly name: string; readonly revision: number }[] = [];
   readonly failed: { readonly name: string; readonly code: string }[] = [];
+  /** The revisions its watch was given, in order. */
+  readonly seen: number[] = [];
+  /** Why its watch ended, each time. */
+  readonly lost: string[] = [];
   readonly #child: ChildProcess;
   readonly #changed = new EventTarget();
   #errors = '';
@@ -62,6 +66,11 @@ export class WriterProcess {
     await this.#until(() => this.failed.length >= count, `${count} failures`);
   }
 
+  /** Resolves when its watch was given `revision`. */
+  async sees(revision: number): Promise<void> {
+    await this.#until(() => (this.seen.at(-1) ?? 0) >= revision, `revision ${revision} to be watched`);
+  }
+
   /** SIGKILL, and everything it said before is read. */
   async kill(): Promise<void> {
     const closed = once(this.#child, 'close');
@@ -78,6 +87,8 @@ export class WriterProcess {
       const name = `w${writer}/${number}`;
       if (what === 'open') isOpen = true;
       else if (what === 'ack') this.acknowledged.push({ name, revision: Number(detail) });
+      else if (what === 'seen') this.seen.push(Number(detail));
+      else if (what === 'lost') this.lost.push(detail);
       else if (what === 'fail') this.failed.push({ name, code: detail });
       this.#changed.dispatchEvent(new Event('line'));
     });

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isAttuneError, REVISION_ZERO, type Revision } from '../../../../src/core/provider.ts';
 import { EmbeddedProvider, type EmbeddedProviderOptions } from '../../../../src/providers/embedded/embedded-provider.ts';
 import { loadSqlite } from '../../../../src/providers/embedded/sqlite.ts';
+import { queryFromOutside } from '../../../support/outside-sqlite.ts';
 
 let directory: string;
 
@@ -245,18 +246,53 @@ describe('history', () => {
     expect(sizes.at(-1)).toBeLessThanOrEqual((sizes[0] ?? 0) * 1.2);
   });
 
-  it('is delivered from the file and from memory without a seam', async () => {
-    const provider = await open();
-    for (let round = 0; round < 3_000; round += 100) {
-      await Promise.all(Array.from({ length: 100 }, async (_, index) => put(provider, `key-${round + index}`)));
+  it('that was compacted in steps counts no more for historyBytes', async () => {
+    await using provider = await open({ historyBytes: 4_100_000 });
+    const operations = Array.from({ length: 100 }, (_, index) => ({ type: 'put' as const, key: `key-${index}`, value: new Uint8Array(1_000) }));
+    for (let round = 0; round < 40; round++) await provider.commit({ checks: [], operations });
+    await provider.compact(40 as Revision);
+    for (let round = 0; round < 40; round++) await provider.commit({ checks: [], operations });
+    expect(await firstAfter(provider, 40)).toBe(41);
+    await provider.commit({ checks: [], operations });
+    expect(await firstAfter(provider, 40)).toBe('COMPACTED');
+  });
+
+  it('that was compacted leaves one version of each present key in the file, and nothing of others', async () => {
+    await using provider = await open();
+    for (let round = 0; round < 60; round++) {
+      await put(provider, `kept-${round % 5}`);
+      await provider.commit({
+        checks: [],
+        operations: [
+          { type: 'put', key: `gone-${round}`, value: Buffer.from('x') },
+          { type: 'delete', key: `gone-${round - 1}` },
+        ],
+      });
     }
-    const revisions: number[] = [];
+    await provider.compact(await provider.head(''));
+    expect(queryFromOutside(path.join(directory, 'attune.db'), 'SELECT count(*), count(value) FROM versions')).toBe('6|6');
+    expect((await provider.list('')).entries.map((entry) => entry.key)).toEqual([
+      'gone-59',
+      'kept-0',
+      'kept-1',
+      'kept-2',
+      'kept-3',
+      'kept-4',
+    ]);
+  });
+
+  it('is delivered from the file and from memory without a seam, no revision cut in two', async () => {
+    await using provider = await open();
+    const operations = ['a', 'b', 'c'].map((key) => ({ type: 'put' as const, key, value: new Uint8Array(1) }));
+    for (let round = 0; round < 3_000; round += 100) {
+      await Promise.all(Array.from({ length: 100 }, async () => provider.commit({ checks: [], operations })));
+    }
+    const batches: string[] = [];
     for await (const batch of provider.watch('', { after: REVISION_ZERO, signal: new AbortController().signal })) {
-      revisions.push(batch.revision);
+      batches.push(`${batch.revision}: ${batch.changes.length} changes`);
       if (batch.revision === 3_000) break;
     }
-    expect(revisions).toEqual(Array.from({ length: 3_000 }, (_, index) => index + 1));
-    await provider.close();
+    expect(batches).toEqual(Array.from({ length: 3_000 }, (_, index) => `${index + 1}: 3 changes`));
   });
 });
 
