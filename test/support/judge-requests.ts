@@ -1,5 +1,5 @@
 import type { Violation } from './judge.ts';
-import { headOf, historiesOf, itemAt, readCursor, type TrueHistory } from './true-history.ts';
+import { headOf, historiesOf, itemAt, readCursor, type TrueBatch, type TrueHistory } from './true-history.ts';
 
 /** A moment by one clock for all: whatever ended before another began happened before it. */
 interface Timed {
@@ -20,7 +20,7 @@ export interface ReadRecord extends Timed {
 }
 
 export type WriteOutcome =
-  /** `etag` is the cursor of the version; for a deletion whatever names its epoch. */
+  /** `etag` is the cursor of the version; for a deletion, which has none, that of the answer. */
   | { readonly type: 'applied'; readonly etag: string }
   | { readonly type: 'unchanged'; readonly etag: string }
   /** The condition did not hold. */
@@ -29,14 +29,19 @@ export type WriteOutcome =
   | { readonly type: 'failed' }
   | { readonly type: 'unknown' };
 
+/** What a write asks of the version that is there; 0 is no item. */
+export interface Condition {
+  readonly text: string;
+  readonly holds: (version: number) => boolean;
+}
+
 export interface WriteRecord extends Timed {
   readonly key: string;
   /** Undefined for a deletion. */
   readonly content: string | undefined;
-  /** True if nobody else ever writes this content to this key. */
-  readonly isUnique?: boolean;
-  /** The version it asks to be there; 0 for no item. */
-  readonly ifVersion?: number;
+  /** A text that the content of no other write to this key holds. */
+  readonly mark?: string;
+  readonly condition?: Condition;
   readonly outcome: WriteOutcome;
   /** Places in the recording of the history that was current, and its revision, at `begin` and `end`. */
   readonly from: StorePosition;
@@ -123,57 +128,66 @@ function judgeAcknowledged(
   write: WriteRecord,
   outcome: { readonly type: string; readonly etag: string },
 ): Violation[] {
-  const { key, content, node, ifVersion } = write;
+  const { key, content, node, condition, from } = write;
   const { revision } = readCursor(outcome.etag);
   const places = historiesOf(histories, outcome.etag);
-  const isThere = places.some((place) => {
-    const truth = truthOf(histories, place, revision, key);
-    return content === undefined ? truth === undefined : truth?.content === content && truth.version === revision;
+  // The revisions at which it may have happened: a deletion's own is not told.
+  const commits = places.flatMap((place) => {
+    const batches = histories[place]?.batches ?? [];
+    const isCommit = ({ revision: at, changes }: TrueBatch): boolean =>
+      (content === undefined ? at > from.revision && at <= revision : at === revision) &&
+      changes.some((change) => change.key === key && change.content === content);
+    return batches.filter(isCommit).map((batch) => ({ place, revision: batch.revision }));
   });
-  if (!isThere)
+  if (commits.length === 0) {
     return [
       {
         guarantee: 'ReadYourWrites',
         evidence: `${key} = ${content} was acknowledged at ${outcome.etag} on ${node}, the store has no such change`,
       },
     ];
-  if (ifVersion === undefined) return [];
-  const before = places.map((place) => truthOf(histories, place, outcome.type === 'applied' ? revision - 1 : revision, key)?.version ?? 0);
-  if (before.includes(ifVersion)) return [];
+  }
+  if (!condition) return [];
+  const before = commits.map(
+    ({ place, revision: at }) => truthOf(histories, place, outcome.type === 'applied' ? at - 1 : at, key)?.version ?? 0,
+  );
+  if (before.some(condition.holds)) return [];
   return [
     {
       guarantee: 'ConditionalWrite',
-      evidence: `${key} was written at ${outcome.etag} on the condition of version ${ifVersion}, it was at ${before.join(' or ')}`,
+      evidence: `${key} was written at ${outcome.etag} on the condition ${condition.text}, it was at ${before.join(' or ')}`,
     },
   ];
 }
 
 /** A refusal is right if the condition was false at some moment between question and answer. */
-function judgeRefusal(histories: readonly TrueHistory[], { key, ifVersion, from, to, node }: WriteRecord): Violation[] {
-  if (ifVersion === undefined || from.history !== to.history) return [];
+function judgeRefusal(histories: readonly TrueHistory[], { key, condition, from, to, node }: WriteRecord): Violation[] {
+  if (from.history !== to.history) return [];
   for (let revision = from.revision; revision <= to.revision; revision++) {
-    if ((truthOf(histories, from.history, revision, key)?.version ?? 0) !== ifVersion) return [];
+    if (condition && !condition.holds(truthOf(histories, from.history, revision, key)?.version ?? 0)) return [];
   }
   return [
     {
       guarantee: 'ConditionalWrite',
-      evidence: `${key} was at ${ifVersion} all the time, yet a write on that condition was refused on ${node}`,
+      evidence: `${condition?.text ?? 'no condition'} held for ${key} all the time, yet a write was refused on ${node}`,
     },
   ];
 }
 
 /** What was refused, or failed for certain, is nowhere in the store. */
-function judgeAbsence(histories: readonly TrueHistory[], { key, content, isUnique, node, outcome, from }: WriteRecord): Violation[] {
-  if (!isUnique || content === undefined) return [];
+function judgeAbsence(histories: readonly TrueHistory[], { key, mark, node, outcome, from }: WriteRecord): Violation[] {
+  if (mark === undefined) return [];
   const found = histories
     .slice(from.history)
-    .flatMap(({ batches }) => batches.filter(({ changes }) => changes.some((change) => change.key === key && change.content === content)));
+    .flatMap(({ batches }) =>
+      batches.filter(({ changes }) => changes.some((change) => change.key === key && change.content?.includes(mark))),
+    );
   const [first] = found;
   return first
     ? [
         {
           guarantee: 'ConditionalWrite',
-          evidence: `${key} = ${content} was answered as ${outcome.type} on ${node}, yet stands at revision ${first.revision}`,
+          evidence: `${key} = ${mark} was answered as ${outcome.type} on ${node}, yet stands at revision ${first.revision}`,
         },
       ]
     : [];
@@ -183,7 +197,7 @@ function judgeAbsence(histories: readonly TrueHistory[], { key, content, isUniqu
 function judgeWinners(writes: readonly WriteRecord[]): Violation[] {
   const winners = new Map<string, WriteRecord>();
   return writes.flatMap((write): Violation[] => {
-    if (write.outcome.type !== 'applied') return [];
+    if (write.outcome.type !== 'applied' || write.content === undefined) return [];
     const name = `${write.key} ${write.outcome.etag}`;
     const other = winners.get(name);
     winners.set(name, write);

@@ -32,10 +32,18 @@ export type WatcherEvent =
   | { readonly type: 'connect'; readonly since?: string; readonly snapshot?: boolean; readonly isHeld?: boolean }
   | { readonly type: 'snapshot'; readonly revision: number; readonly items: readonly SeenItem[] }
   | { readonly type: 'synced'; readonly id: string; readonly count: number }
-  | { readonly type: 'change'; readonly id: string; readonly changes: readonly SeenChange[]; readonly gap?: boolean }
+  /** A poll names one position for all it tells: `id` is left out. */
+  | {
+      readonly type: 'change';
+      readonly id?: string;
+      readonly revision: number;
+      readonly changes: readonly SeenChange[];
+      readonly gap?: boolean;
+    }
   | { readonly type: 'bookmark'; readonly id: string }
   | { readonly type: 'reset'; readonly reason: string }
-  | { readonly type: 'status' | 'goaway' | 'cut' };
+  | { readonly type: 'status'; readonly state: string }
+  | { readonly type: 'goaway' | 'cut' };
 
 export interface WatcherRecord {
   readonly name: string;
@@ -146,7 +154,7 @@ class StretchJudge {
         this.#takeBookmark(readCursor(event.id).revision);
         break;
       case 'change':
-        this.#takeChange(readCursor(event.id).revision, event.changes, event.gap === true);
+        this.#takeChange(event.revision, event.changes, event.gap === true);
         break;
       case 'cut':
       case 'goaway':

@@ -63,6 +63,8 @@ export class Feed {
   #watch: StoreWatch | undefined;
   #target: Revision | undefined;
   #loaded = false;
+  /** The mirror was seen to hold this node's mark. */
+  #isMarked = false;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -105,8 +107,10 @@ export class Feed {
   async #prepare(step: Step, signal: AbortSignal): Promise<void> {
     const { provider, prefix, mirror, guard, sink } = this.#options;
     if (step === 'join' || !this.#loaded) {
-      this.#target = await guard.join(signal);
-      const snapshot = await this.#firstList(this.#target, signal);
+      const target = await guard.join(signal);
+      const snapshot = await this.#firstList(target, signal);
+      if (snapshot.revision >= target && !guard.accepts(snapshot, target)) throw new HistoryEnded('the store lost the mark just set');
+      this.#target = target;
       mirror.replace(snapshot);
       this.#loaded = true;
       sink.loaded(snapshot);
@@ -120,14 +124,16 @@ export class Feed {
     if (step === 'renew') {
       await guard.renew(signal);
       const snapshot = await provider.list(prefix, { signal });
-      if (!guard.accepts(snapshot)) throw new HistoryEnded('the mark of the history changed while listing');
+      // The new history and its name are taken over in one step, so that no position of the old one is ever called by it.
+      if (!guard.accepts(snapshot, snapshot.revision)) throw new HistoryEnded('the mark of the history changed while listing');
       mirror.replace(snapshot);
       this.#target = snapshot.revision;
+      this.#isMarked = true;
       sink.replaced(snapshot);
       return;
     }
     const snapshot = await provider.list(prefix, { signal });
-    if (mirror.contradicts(snapshot) || !guard.accepts(snapshot)) throw new HistoryEnded('the list denies what the watch had told');
+    if (mirror.contradicts(snapshot) || !guard.accepts(snapshot, mirror.revision)) throw new HistoryEnded('the list denies what the watch had told');
     const difference = mirror.replace(snapshot);
     if (difference) sink.applied(difference);
     else sink.advanced();
@@ -151,7 +157,9 @@ export class Feed {
         }
       }
     }
-    return provider.list(prefix, { signal });
+    const snapshot = await provider.list(prefix, { signal });
+    if (snapshot.revision < target) throw new HistoryEnded('the store fell back behind the mark just set');
+    return snapshot;
   }
 
   async #follow(signal: AbortSignal, healthy: () => void): Promise<void> {
@@ -187,9 +195,22 @@ export class Feed {
     const { mirror, guard, sink } = this.#options;
     const applied = mirror.apply(batch);
     if (applied) {
+      // First, so that what is told of the batch bears the epoch that covers it.
+      const continues = guard.continues(applied);
       sink.applied(applied);
-      if (!guard.continues(applied)) throw new HistoryEnded('the mark of the history is gone');
+      if (!continues) throw new HistoryEnded('the mark of the history is gone');
     } else sink.advanced();
-    if (this.#target !== undefined && mirror.revision >= this.#target) sink.live();
+    if (this.#target === undefined || mirror.revision < this.#target) return;
+    this.#requireMark(this.#target);
+    sink.live();
+  }
+
+  /** A node hands out positions only once its mirror holds its own mark, or a later one. */
+  #requireMark(target: Revision): void {
+    const { mirror, guard } = this.#options;
+    if (this.#isMarked) return;
+    const entries = guard.keys.flatMap((key) => mirror.get(key) ?? []);
+    if (!guard.accepts({ revision: mirror.revision, entries }, target)) throw new HistoryEnded('the mark just set is not in the store');
+    this.#isMarked = true;
   }
 }

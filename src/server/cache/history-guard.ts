@@ -1,5 +1,5 @@
 import type { ConfigProvider, Revision, StoredSnapshot } from '../../core/provider.ts';
-import type { AppliedBatch, Mirror } from './mirror.ts';
+import { deniesEntry, isSameEntry, type AppliedBatch, type Mirror } from './mirror.ts';
 
 /**
  * Tells whether the store's history is still the one the mirror followed. Revision numbers alone do not: a restored backup re-uses
@@ -10,18 +10,21 @@ export interface HistoryGuard {
   join(signal: AbortSignal): Promise<Revision>;
   /** False if `batch`, just applied, ends this history: its mark was deleted or replaced by a foreign one. */
   continues(batch: AppliedBatch): boolean;
-  /** False if `snapshot` carries no mark of this history. */
-  accepts(snapshot: StoredSnapshot): boolean;
+  /**
+   * False if `snapshot` carries no mark of this history, or one that the mirror, which knows all of it up to `known`, has never seen. After
+   * {@link renew} the new history is taken over by this call, so that the mirror can follow in the same step.
+   */
+  accepts(snapshot: StoredSnapshot, known: Revision): boolean;
   /** Keys whose entries prove the history, read again after a lost connection. */
   readonly keys: readonly string[];
-  /** Begins a new history in a store that was rolled back, replaced or wiped; returns a revision of it. */
-  renew(signal: AbortSignal): Promise<Revision>;
+  /** Begins a new history in a store that was rolled back, replaced or wiped. Nothing else changes until a list of it is accepted. */
+  renew(signal: AbortSignal): Promise<void>;
 }
 
 /** Without a mark in the store: relies on what {@link Mirror.contradicts} sees. */
 export function unmarkedHistory(provider: ConfigProvider, prefix: string): HistoryGuard {
   const head = (signal: AbortSignal): Promise<Revision> => provider.head(prefix, { signal });
-  return { join: head, renew: head, continues: () => true, accepts: () => true, keys: [] };
+  return { join: head, renew: async () => undefined, continues: () => true, accepts: () => true, keys: [] };
 }
 
 export type HistoryVerdict = 'same' | 'replaced' | 'unsure';
@@ -31,15 +34,21 @@ export type HistoryVerdict = 'same' | 'replaced' | 'unsure';
  * changed since, so that only a full list can tell.
  */
 export async function verifyHistory(provider: ConfigProvider, mirror: Mirror, guard: HistoryGuard, signal: AbortSignal): Promise<HistoryVerdict> {
-  const last = mirror.lastChange;
-  const snapshot = await provider.read([...guard.keys, ...(last ? [last.key] : [])], { signal });
-  if (snapshot.revision < mirror.revision || !guard.accepts(snapshot)) return 'replaced';
-  if (!last) return 'same';
-  const now = snapshot.entries.find((entry) => entry.key === last.key);
-  if (now?.revision === last.after?.revision) return 'same';
-  if (now && now.revision <= mirror.revision) return 'replaced';
-  if (provider.capabilities.history !== 'full') return 'unsure';
-  // Written again since: what was it at the revision we know?
-  const { entries } = await provider.list(last.key, { at: mirror.revision, signal });
-  return entries.find((entry) => entry.key === last.key)?.revision === last.after?.revision ? 'same' : 'replaced';
+  const known = mirror.revision;
+  const evidence = mirror.evidence();
+  const snapshot = await provider.read([...guard.keys, ...evidence.map(({ key }) => key)], { signal });
+  if (snapshot.revision < known || !guard.accepts(snapshot, known)) return 'replaced';
+  let verdict: HistoryVerdict = 'same';
+  for (const { key, entry } of evidence) {
+    const now = snapshot.entries.find((candidate) => candidate.key === key);
+    if (isSameEntry(now, entry)) continue;
+    if (now && deniesEntry(known, entry, now)) return 'replaced';
+    if (provider.capabilities.history !== 'full') verdict = 'unsure';
+    else {
+      // Written again since: what was it at the revision we know?
+      const { entries } = await provider.list(key, { at: known, signal });
+      if (!isSameEntry(entries.find((candidate) => candidate.key === key), entry)) return 'replaced';
+    }
+  }
+  return verdict;
 }

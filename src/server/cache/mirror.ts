@@ -5,7 +5,6 @@ import {
   REVISION_ZERO,
   type Revision,
   type StoredBatch,
-  type StoredChange,
   type StoredEntry,
   type StoredSnapshot,
 } from '../../core/provider.ts';
@@ -66,9 +65,19 @@ export class Mirror implements MirrorView {
     return this.#entries.size;
   }
 
-  /** The change with the highest revision the mirror knows of: what a store that was rolled back would deny. */
+  /** The change with the highest revision the mirror knows of. */
   get lastChange(): MirrorChange | undefined {
     return this.#lastChange;
+  }
+
+  /**
+   * What a store that was rolled back would deny: the newest change the mirror knows of and, as an absent key proves little, the newest
+   * entry beside a deletion.
+   */
+  evidence(): readonly { readonly key: string; readonly entry: StoredEntry | undefined }[] {
+    const last = this.#lastChange;
+    const newest = last && !last.after ? newestOf(this.#entries) : undefined;
+    return [last, newest].flatMap((change) => (change ? [{ key: change.key, entry: change.after }] : []));
   }
 
   get(key: string): StoredEntry | undefined {
@@ -97,10 +106,12 @@ export class Mirror implements MirrorView {
     if (batch.revision <= this.#revision) {
       throw new ProtocolError(`the watch delivered revision ${batch.revision} after ${this.#revision}`);
     }
-    const changes: MirrorChange[] = [];
-    for (const change of batch.changes) {
-      const applied = this.#applyOne(change, batch);
-      if (applied) changes.push(applied);
+    // Checked as a whole before any of it shows: what is thrown leaves the state as it was.
+    const changes = this.#changesOf(batch);
+    for (const change of changes) {
+      if (change.after) this.#entries.set(change.key, change.after);
+      else this.#entries.delete(change.key);
+      if (!this.#lastChange || change.revision >= this.#lastChange.revision) this.#lastChange = change;
     }
     this.#advance(batch.revision);
     return changes.length === 0 ? undefined : { revision: batch.revision, changes, gap: batch.gap === true };
@@ -108,19 +119,22 @@ export class Mirror implements MirrorView {
 
   /**
    * True if `snapshot` cannot be a later state of the history this mirror followed: it is older, or holds an entry from before this
-   * mirror's revision that the mirror does not hold. The store was rolled back or replaced.
+   * mirror's revision that the mirror does not hold just so. The store was rolled back or replaced.
    */
   contradicts(snapshot: StoredSnapshot): boolean {
     if (snapshot.revision < this.#revision) return true;
-    return snapshot.entries.some((entry) => entry.revision <= this.#revision && this.#entries.get(entry.key)?.revision !== entry.revision);
+    // The same revision twice with other keys: no watcher could be told the difference.
+    if (snapshot.revision === this.#revision && snapshot.entries.length !== this.#entries.size) return true;
+    return snapshot.entries.some((entry) => deniesEntry(this.#revision, this.#entries.get(entry.key), entry));
   }
 
   /** Takes over `snapshot` and returns the difference as one batch with `gap: true`; undefined if there is none. */
   replace(snapshot: StoredSnapshot): AppliedBatch | undefined {
     const before = this.#entries;
+    const known = this.#revision;
     const after: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
     for (const entry of snapshot.entries) after.set(entry.key, entry);
-    const changes = differenceOf(before, after, snapshot.revision, this.#revisionOfDeletion);
+    const changes = differenceOf(before, after, { known, revision: snapshot.revision, revisionOfDeletion: this.#revisionOfDeletion });
     this.#entries = after;
     this.#lastChange = newestOf(after);
     this.#revision = snapshot.revision;
@@ -128,26 +142,22 @@ export class Mirror implements MirrorView {
     return changes.length === 0 ? undefined : { revision: snapshot.revision, changes, gap: true };
   }
 
-  #applyOne(change: StoredChange, batch: StoredBatch): MirrorChange | undefined {
-    const key = change.type === 'put' ? change.entry.key : change.key;
-    const before = this.#entries.get(key);
-    const known = before === undefined ? {} : { before };
-    if (change.type === 'delete') {
-      if (!before) {
-        if (batch.gap) return undefined;
+  #changesOf(batch: StoredBatch): MirrorChange[] {
+    // A key may stand in a batch twice: deleted, then made again.
+    const moved = new Map<string, StoredEntry | undefined>();
+    return batch.changes.flatMap((change): MirrorChange[] => {
+      const key = change.type === 'put' ? change.entry.key : change.key;
+      const before = moved.has(key) ? moved.get(key) : this.#entries.get(key);
+      if (change.type === 'delete' && !before) {
+        if (batch.gap) return [];
         throw new ProtocolError(`the watch deleted '${key}' at revision ${change.revision}, which the mirror does not hold`);
       }
-      this.#entries.delete(key);
-      return this.#remember({ key, revision: change.revision, ...known });
-    }
-    if (before && change.entry.revision <= before.revision) return undefined;
-    this.#entries.set(key, change.entry);
-    return this.#remember({ key, revision: change.entry.revision, ...known, after: change.entry });
-  }
-
-  #remember(change: MirrorChange): MirrorChange {
-    if (!this.#lastChange || change.revision >= this.#lastChange.revision) this.#lastChange = change;
-    return change;
+      if (change.type === 'put' && before && change.entry.revision <= before.revision) return [];
+      const after = change.type === 'put' ? change.entry : undefined;
+      moved.set(key, after);
+      const revision = change.type === 'put' ? change.entry.revision : change.revision;
+      return [{ key, revision, ...(before && { before }), ...(after && { after }) }];
+    });
   }
 
   #advance(revision: Revision): void {
@@ -156,16 +166,42 @@ export class Mirror implements MirrorView {
   }
 }
 
+/** True if both are absent, or the same version with the same bytes: a restored backup uses revision numbers again. */
+export function isSameEntry(a: StoredEntry | undefined, b: StoredEntry | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.revision === b.revision && a.createdRevision === b.createdRevision && Buffer.compare(a.value, b.value) === 0;
+}
+
+/**
+ * True if a store of the history that was known up to `known` cannot hold `now` where it held `then`: `now` is of that time, or its key was
+ * made then, and it was not known.
+ */
+export function deniesEntry(known: Revision, then: StoredEntry | undefined, now: StoredEntry): boolean {
+  if (now.revision <= known) return !isSameEntry(then, now);
+  return now.createdRevision <= known && now.createdRevision !== then?.createdRevision;
+}
+
 function freezeView(revision: Revision, entries: Entries): MirrorView {
   return { revision, size: entries.size, get: (key) => entries.get(key), from: (from) => entries.entries(from) };
 }
 
+interface DifferenceOptions {
+  /** Revision of the state before. */
+  readonly known: Revision;
+  /** Revision of the state after. */
+  readonly revision: Revision;
+  readonly revisionOfDeletion: RevisionOfDeletion;
+}
+
 /** Merges two sorted states. A key whose create revision changed was deleted in between: both are told, in order. */
-function differenceOf(before: Entries, after: Entries, revision: Revision, revisionOfDeletion: RevisionOfDeletion): MirrorChange[] {
+function differenceOf(before: Entries, after: Entries, { known, revision, revisionOfDeletion }: DifferenceOptions): MirrorChange[] {
   const changes: MirrorChange[] = [];
   const view = freezeView(revision, after);
   before.forEachPair((key, old) => {
-    if (!after.has(key)) changes.push({ key, revision: revisionOfDeletion(key, view) ?? revision, before: old });
+    if (after.has(key)) return;
+    const told = revisionOfDeletion(key, view);
+    // A tombstone from before the state that still had the key is that of an earlier deletion.
+    changes.push({ key, revision: told !== undefined && told > known ? told : revision, before: old });
   });
   after.forEachPair((key, now) => {
     const old = before.get(key);

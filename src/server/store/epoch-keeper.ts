@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { appendLink, extendsChain, MAX_EPOCH_LINKS, type EpochChain } from '../../core/epoch.ts';
+import { appendLink, extendsChain, MAX_EPOCH_LINKS, type EpochChain, type EpochLink } from '../../core/epoch.ts';
 import {
   ConflictError,
   isAttuneError,
@@ -36,6 +36,12 @@ function encodeChain(known: EpochChain, id: string): Uint8Array {
   return encoder.encode(JSON.stringify({ chain: links.map((link) => (link.id === id ? { id } : { id: link.id, from: link.from })) }));
 }
 
+interface WrittenChain {
+  readonly chain: EpochChain;
+  /** That of the commit that wrote it. */
+  readonly revision: Revision;
+}
+
 /** Epoch ids are random, so that no two histories share one. */
 const newEpochId = (): string => randomBytes(8).toString('hex');
 
@@ -48,7 +54,13 @@ export class EpochKeeper implements HistoryGuard {
   readonly #provider: ConfigProvider;
   readonly #epochKey: string;
   #chain: EpochChain = [];
+  /** A chain that began anew in the store; the mirror still holds what was before. */
+  #renewed: EpochChain | undefined;
+  /** Ids of chains that ended while this node ran: a backup may bring one back. */
+  readonly #retired = new Set<string>();
+  /** Id of a commit on its way, to know it again if its reply is lost. */
   #ownId: string | undefined;
+  #joinedId: string | undefined;
 
   constructor(provider: ConfigProvider, epochKey: string) {
     this.#provider = provider;
@@ -61,18 +73,27 @@ export class EpochKeeper implements HistoryGuard {
     return this.#chain;
   }
 
-  /** Appends a link of this node to whatever chain the store holds. */
+  /** Appends a link of this node to whatever chain the store holds, once: a first list that fails must not use up the chain. */
   async join(signal: AbortSignal): Promise<Revision> {
-    return this.#write(signal, (stored) => stored);
+    const { chain, revision } = await this.#write(signal, (stored) => (stored.some(({ id }) => id === this.#joinedId) ? undefined : stored));
+    this.#chain = chain;
+    if (!chain.some(({ id }) => id === this.#joinedId)) this.#joinedId = chain.at(-1)?.id;
+    return revision;
   }
 
   /**
-   * After a rollback or a wipe: adopts a chain that another node began since (it shares no link with ours), else begins a fresh one.
-   * A chain that still holds a known link is the old one, restored.
+   * After a rollback or a wipe: continues a chain that another node began since, else begins a fresh one. A chain that holds a link known
+   * now or before is an old one, restored; of one that nobody here remembers, the appended link ends what it covered before.
    */
-  async renew(signal: AbortSignal): Promise<Revision> {
-    const known = new Set(this.#chain.map((link) => link.id));
-    return this.#write(signal, (stored) => (stored.length > 0 && !stored.some((link) => known.has(link.id)) ? undefined : []));
+  async renew(signal: AbortSignal): Promise<void> {
+    const isKnown = ({ id }: EpochLink): boolean => this.#retired.has(id) || this.#chain.some((link) => link.id === id);
+    const own = this.#renewed?.at(-1)?.id;
+    const { chain } = await this.#write(signal, (stored) => {
+      if (stored.some(({ id }) => id === own)) return undefined;
+      return stored.some(isKnown) ? [] : stored;
+    });
+    // Not the chain yet: it would give positions of the state before the name of the new history.
+    this.#renewed = chain;
   }
 
   continues(batch: AppliedBatch): boolean {
@@ -82,8 +103,22 @@ export class EpochKeeper implements HistoryGuard {
     return this.#take(change.after);
   }
 
-  accepts(snapshot: StoredSnapshot): boolean {
-    return this.#take(snapshot.entries.find((entry) => entry.key === this.#epochKey));
+  accepts(snapshot: StoredSnapshot, known: Revision): boolean {
+    const entry = snapshot.entries.find((candidate) => candidate.key === this.#epochKey);
+    if (this.#renewed) return this.#takeRenewed(this.#renewed, entry);
+    const last = this.#chain.at(-1);
+    // What the mirror knows holds every link up to there: another one is of a history that took its place and has overtaken it.
+    const isForeign = (link: EpochLink): boolean => link.from <= known && link.from > (last?.from ?? Infinity);
+    return !parseChain(entry).some(isForeign) && this.#take(entry);
+  }
+
+  #takeRenewed(renewed: EpochChain, entry: StoredEntry | undefined): boolean {
+    const next = parseChain(entry);
+    if (next.length === 0 || !extendsChain(renewed, next)) return false;
+    for (const { id } of this.#chain) this.#retired.add(id);
+    this.#chain = next;
+    this.#renewed = undefined;
+    return true;
   }
 
   /** Takes over the chain in `entry` if it continues the known one. */
@@ -95,7 +130,7 @@ export class EpochKeeper implements HistoryGuard {
   }
 
   /** Commits the chain that `base` wants continued by a new link; undefined adopts the stored one as it is. */
-  async #write(signal: AbortSignal, base: (stored: EpochChain) => EpochChain | undefined): Promise<Revision> {
+  async #write(signal: AbortSignal, base: (stored: EpochChain) => EpochChain | undefined): Promise<WrittenChain> {
     for (let attempt = 0; attempt < 20; attempt++) {
       const snapshot = await this.#provider.read([this.#epochKey], { signal });
       const entry = snapshot.entries[0];
@@ -104,9 +139,8 @@ export class EpochKeeper implements HistoryGuard {
       const isOurs = this.#ownId !== undefined && stored.at(-1)?.id === this.#ownId;
       const continued = isOurs ? undefined : base(stored);
       if (entry && continued === undefined) {
-        this.#chain = stored;
         this.#ownId = undefined;
-        return entry.revision;
+        return { chain: stored, revision: entry.revision };
       }
       this.#ownId = newEpochId();
       try {
@@ -117,9 +151,9 @@ export class EpochKeeper implements HistoryGuard {
           },
           { signal },
         );
-        this.#chain = [...(continued ?? []), { id: this.#ownId, from: revision }].slice(-MAX_EPOCH_LINKS);
+        const chain = [...(continued ?? []), { id: this.#ownId, from: revision }].slice(-MAX_EPOCH_LINKS);
         this.#ownId = undefined;
-        return revision;
+        return { chain, revision };
       } catch (error) {
         if (!(error instanceof ConflictError) && !isAttuneError(error, 'CONFLICT') && !isAttuneError(error, 'OUTCOME_UNKNOWN')) throw error;
       }

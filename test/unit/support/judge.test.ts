@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { brokenGuarantees, judge, type Guarantee, type Recording } from '../../support/judge.ts';
-import type { ReadRecord, WriteOutcome, WriteRecord } from '../../support/judge-requests.ts';
+import type { Condition, ReadRecord, WriteOutcome, WriteRecord } from '../../support/judge-requests.ts';
 import type { SeenChange, SeenItem, WatcherEvent } from '../../support/judge-watcher.ts';
-import { EVERYTHING, type TrueBatch, type TrueHistory, type WatchFilter } from '../../support/true-history.ts';
+import { EVERYTHING, readCursor, type TrueBatch, type TrueHistory, type WatchFilter } from '../../support/true-history.ts';
 
 const batch = (revision: number, changes: Readonly<Record<string, string | undefined>> = {}): TrueBatch => ({
   revision,
@@ -37,8 +37,14 @@ const snapshot = (revision: number, ...items: SeenItem[]): WatcherEvent => ({ ty
 const synced = (id: string, count = 0): WatcherEvent => ({ type: 'synced', id, count });
 const bookmark = (id: string): WatcherEvent => ({ type: 'bookmark', id });
 const reset = (reason: string): WatcherEvent => ({ type: 'reset', reason });
-const change = (id: string, ...changes: SeenChange[]): WatcherEvent => ({ type: 'change', id, changes });
-const gap = (id: string, ...changes: SeenChange[]): WatcherEvent => ({ type: 'change', id, changes, gap: true });
+const change = (id: string, ...changes: SeenChange[]): WatcherEvent => ({ type: 'change', id, revision: readCursor(id).revision, changes });
+const gap = (id: string, ...changes: SeenChange[]): WatcherEvent => ({
+  type: 'change',
+  id,
+  revision: readCursor(id).revision,
+  changes,
+  gap: true,
+});
 const created = (key: string, version: number, content = key + String(version)): SeenChange => ({ type: 'created', key, version, content });
 const updated = (key: string, version: number, content = key + String(version)): SeenChange => ({ type: 'updated', key, version, content });
 const deleted = (key: string, version: number): SeenChange => ({ type: 'deleted', key, version, content: undefined });
@@ -182,7 +188,7 @@ const GOOD: readonly WatchCase[] = [
   },
   {
     name: 'status and goaway between',
-    events: [connect(), { type: 'status' }, synced('a-7'), { type: 'goaway' }, CUT, connect('a-7'), { type: 'status' }, R8, synced('a-8')],
+    events: [connect(), { type: 'status', state: 'stale' }, synced('a-7'), { type: 'goaway' }, CUT, connect('a-7'), { type: 'status', state: 'stale' }, R8, synced('a-8')],
   },
 ];
 
@@ -316,6 +322,7 @@ const read = (key: string, cursor: string, seen: ReadRecord['item'], more: Parti
   end: 11,
   ...more,
 });
+const version = (wanted: number): Condition => ({ text: `version ${wanted}`, holds: (actual) => actual === wanted });
 const at = (revision: number, history = 0) => ({ history, revision });
 const applied = (etag: string): WriteOutcome => ({ type: 'applied', etag });
 const write = (key: string, content: string | undefined, outcome: WriteOutcome, more: Partial<WriteRecord> = {}): WriteRecord => ({
@@ -359,20 +366,20 @@ const GOOD_REQUESTS: readonly RequestCase[] = [
   {
     name: 'a write on the condition that held',
     writes: [
-      write('x', 'x4', applied('a-4'), { ifVersion: 2 }),
-      write('x', 'x2', applied('a-2'), { ifVersion: 0 }),
-      write('y', undefined, applied('a-5'), { ifVersion: 3 }),
+      write('x', 'x4', applied('a-4'), { condition: version(2) }),
+      write('x', 'x2', applied('a-2'), { condition: version(0) }),
+      write('y', undefined, applied('a-5'), { condition: version(3) }),
     ],
   },
   {
     name: 'a refusal while the condition was false at one moment',
-    writes: [write('x', 'n', { type: 'refused' }, { ifVersion: 2, isUnique: true, from: at(3), to: at(4) })],
+    writes: [write('x', 'n', { type: 'refused' }, { condition: version(2), mark: 'n', from: at(3), to: at(4) })],
   },
   {
     name: 'a failure that left nothing, an unknown outcome that left something',
-    writes: [write('x', 'n', { type: 'failed' }, { isUnique: true }), write('x', 'x4', { type: 'unknown' }, { isUnique: true })],
+    writes: [write('x', 'n', { type: 'failed' }, { mark: 'n' }), write('x', 'x4', { type: 'unknown' }, { mark: 'x4' })],
   },
-  { name: 'an unchanged write', writes: [write('x', 'x4', { type: 'unchanged', etag: 'a-4' }, { ifVersion: 4 })] },
+  { name: 'an unchanged write', writes: [write('x', 'x4', { type: 'unchanged', etag: 'a-4' }, { condition: version(4) })] },
   {
     name: 'a write of a history that was rolled back, then a read of the restored one',
     histories: [HISTORY, RESTORED],
@@ -406,27 +413,27 @@ const BROKEN_REQUESTS: readonly (RequestCase & { readonly breaks: readonly Guara
   {
     breaks: ['ConditionalWrite'],
     name: 'a write on a condition that did not hold',
-    writes: [write('x', 'x4', applied('a-4'), { ifVersion: 3 })],
+    writes: [write('x', 'x4', applied('a-4'), { condition: version(3) })],
   },
   {
     breaks: ['ConditionalWrite'],
     name: 'a write that must create and did not',
-    writes: [write('x', 'x4', applied('a-4'), { ifVersion: 0 })],
+    writes: [write('x', 'x4', applied('a-4'), { condition: version(0) })],
   },
   {
     breaks: ['ConditionalWrite'],
     name: 'a false refusal',
-    writes: [write('x', 'n', { type: 'refused' }, { ifVersion: 4, from: at(4), to: at(7) })],
+    writes: [write('x', 'n', { type: 'refused' }, { condition: version(4), from: at(4), to: at(7) })],
   },
   {
     breaks: ['ConditionalWrite'],
     name: 'a refused write that stands all the same',
-    writes: [write('x', 'x4', { type: 'refused' }, { ifVersion: 9, isUnique: true })],
+    writes: [write('x', 'x4', { type: 'refused' }, { condition: version(9), mark: 'x4' })],
   },
   {
     breaks: ['ConditionalWrite'],
     name: 'a write that failed for certain and stands all the same',
-    writes: [write('x', 'x4', { type: 'failed' }, { isUnique: true })],
+    writes: [write('x', 'x4', { type: 'failed' }, { mark: 'x4' })],
   },
   {
     breaks: ['ConditionalWrite'],
