@@ -1,6 +1,5 @@
 import type { Api } from '../client/api.ts';
 import { AttuneError, isAttuneError } from '../core/errors.ts';
-import { nearestKeys } from './neighbours.ts';
 
 /** Keys looked through for a near one; a larger store is not worth the wait. */
 const CANDIDATES = 10_000;
@@ -8,6 +7,7 @@ const CANDIDATES = 10_000;
 /** `error`, and if it says that `key` is absent, with the nearest keys there are. */
 export async function withNeighbours(error: unknown, api: Api, key: string, signal: AbortSignal): Promise<unknown> {
   if (!isAttuneError(error, 'NOT_FOUND')) return error;
+  const { nearestKeys } = await import('./neighbours.ts');
   const nearest = nearestKeys(key, await someKeys(api, signal));
   if (nearest.length === 0) return error;
   const named = nearest.map((one) => `'${one}'`).join(' or ');

@@ -1,4 +1,4 @@
-import { closest, distance } from 'fastest-levenshtein';
+import { distance } from 'fastest-levenshtein';
 
 const MOST = 3;
 
@@ -18,11 +18,4 @@ export function nearestKeys(key: string, candidates: readonly string[]): readonl
 function stepsTo(key: string, candidate: string): number {
   if (candidate.endsWith(`/${key}`) || key.endsWith(`/${candidate}`)) return 1;
   return distance(key, candidate);
-}
-
-/** The word nearest to `word`, if it is a slip of it. */
-export function nearestWord(word: string, words: readonly string[]): string | undefined {
-  if (words.length === 0) return undefined;
-  const best = closest(word, words);
-  return distance(word, best) <= Math.max(1, Math.floor(word.length / 2.5)) ? best : undefined;
 }

@@ -66,7 +66,7 @@ const interrupted = (message: string, cause?: unknown): UnavailableError =>
   new UnavailableError(message, { cause, details: { interrupted: true } });
 
 /** The items in a `snapshot` frame. */
-export function* itemsOf(data: string): Generator<readonly [string, StoredItem]> {
+function* itemsOf(data: string): Generator<readonly [string, StoredItem]> {
   const texts = sliceJson(data).get('items') ?? '[]';
   for (const text of sliceJson(texts).values()) yield itemOf(text);
 }

@@ -121,7 +121,7 @@ export const anyText: fc.Arbitrary<string> = fc.oneof(
 );
 
 /** Tokens in every spelling JSON allows. */
-export const anyNumber: fc.Arbitrary<NumberToken> = fc
+const anyNumber: fc.Arbitrary<NumberToken> = fc
   .oneof(
     fc.constantFrom(
       '0',
