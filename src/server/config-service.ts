@@ -213,11 +213,19 @@ export class ConfigService {
     return this.#cache.mirror.get(this.layout.valueKey(key))?.revision;
   }
 
-  /** The revision at which an absent key was deleted; where nobody knows, one that it was deleted at or before. */
-  deletedAt(key: ConfigKey): Revision {
+  /**
+   * The deletion of an absent key that a reader of its version `known` (0: of no such key) has not seen; undefined if there is none. Where nobody
+   * knows its revision, one that it happened at or before.
+   */
+  deletionSince(key: ConfigKey, known: Revision): ConfigChange | undefined {
     const entry = this.#cache.mirror.get(this.layout.sidecarKey(key));
-    if (entry && parseSidecar(entry)?.deleted) return entry.revision;
-    return this.#deletions.get(key) ?? this.window.oldest;
+    const tombstone = parseSidecar(entry)?.deleted ? entry : undefined;
+    const deletedAt = Math.max(tombstone?.revision ?? 0, this.#deletions.get(key) ?? 0) as Revision;
+    const { oldest } = this.window;
+    // Another tool may have made the key again and deleted it, which leaves no tombstone: of that only the window is sure to tell.
+    if (known === 0 || known === deletedAt || (known > deletedAt && known >= oldest)) return undefined;
+    const version = known < deletedAt ? deletedAt : oldest;
+    return this.changeAt(key, version) ?? { type: 'deleted', key, version, ...(tombstone && { sidecarAfter: tombstone }) };
   }
 
   /** The change that made `key` what it is at `version`, if the window still holds it. */

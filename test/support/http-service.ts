@@ -120,3 +120,12 @@ export class HttpService implements AsyncDisposable {
     await this.#provider.close();
   }
 }
+
+/** Resolves when the node holds `count` long-polls; fails after 5 s, when they were answered instead of held. */
+export async function held(service: HttpService, count: number): Promise<void> {
+  const until = performance.now() + 5_000;
+  while (service.server.polls.size !== count) {
+    if (performance.now() > until) throw new Error(`${service.server.polls.size} long-polls are held, not ${count}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

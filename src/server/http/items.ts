@@ -4,7 +4,6 @@ import { AttuneError } from '../../core/errors.ts';
 import { parseKey, quoteForMessage, type ConfigKey } from '../../core/key.ts';
 import type { Revision } from '../../core/revision.ts';
 import type { ConfigService } from '../config-service.ts';
-import { readChange } from '../store/changes.ts';
 import type { ItemState } from '../store/item-state.ts';
 import { renderChange, renderItem } from '../store/render-item.ts';
 import { ifNoneMatch, parseWriteCondition } from './conditions.ts';
@@ -44,7 +43,7 @@ export function keyOfPath(rawPath: string): ConfigKey {
 
 /** `GET /configs/{key}`: the item, its bare value, or a long-poll for its next change. */
 export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPolls): Promise<void> {
-  const { service, request, signal } = exchange;
+  const { service, request, response, signal } = exchange;
   const query = parseQuery(request.url ?? '', READ_PARAMETERS);
   const isWatch = query.flag('watch');
   for (const [name, isMisplaced] of [
@@ -64,10 +63,11 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
     await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';
+  // A 404 was held for too.
+  if (isHeld) response.setHeader('Preference-Applied', `wait=${preferredMs / 1_000}`);
   const headers = {
     'Cache-Control': isHeld || isStrong ? NO_STORE : REVALIDATE,
     Vary: 'Prefer',
-    ...(isHeld && { 'Preference-Applied': `wait=${preferredMs / 1_000}` }),
   };
   answerItem(exchange, key, query.flag('raw'), headers);
 }
@@ -121,16 +121,16 @@ function eventSince(service: ConfigService, key: ConfigKey, known: Revision): st
   const version = service.versionOf(key);
   if (version === known) return undefined;
   if (version === undefined) {
-    const deletedAt = service.deletedAt(key);
-    if (known === 0 || known >= deletedAt) return undefined;
-    return service.renderedChange(service.changeAt(key, deletedAt) ?? { type: 'deleted', key, version: deletedAt });
+    const deletion = service.deletionSince(key, known);
+    return deletion && service.renderedChange(deletion);
   }
   const change = service.changeAt(key, version);
   if (change) return service.renderedChange(change);
   const item = service.get(key);
   if (!item) return undefined;
   // The window no longer tells what the value was before.
-  return renderChange({ ...readChange({ type: known === 0 ? 'created' : 'updated', key, version }), after: item, timestamp: item.lastUpdated, updatedBy: item.updatedBy });
+  const type = item.createdVersion > known ? 'created' : 'updated';
+  return renderChange({ type, key, version, before: undefined, after: item, timestamp: item.lastUpdated, updatedBy: item.updatedBy, described: item });
 }
 
 /** `PUT /configs/{key}` */

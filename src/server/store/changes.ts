@@ -65,6 +65,7 @@ export function readChange(change: ConfigChange): ChangeState {
     after,
     timestamp: after?.lastUpdated ?? tombstone?.lastUpdated ?? null,
     updatedBy: after?.updatedBy ?? tombstone?.updatedBy,
+    described: after ?? before ?? tombstone,
   };
 }
 

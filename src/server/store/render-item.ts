@@ -27,12 +27,13 @@ export interface ChangeState {
   readonly after: ItemState | undefined;
   readonly timestamp: string | null;
   readonly updatedBy?: string | undefined;
+  /** Whose metadata and content type are told. */
+  readonly described: Pick<ItemState, 'metadata' | 'contentType'> | undefined;
 }
 
 /** `ConfigChangeEvent` as JSON text. */
 export function renderChange(change: ChangeState): string {
-  const { before, after } = change;
-  const described = after ?? before;
+  const { before, after, described } = change;
   const oldValue = change.type === 'created' ? '"oldValue":null,' : before ? `"oldValue":${renderValue(before)},` : '';
   return (
     `{"type":"${change.type}","key":${JSON.stringify(change.key)},${oldValue}"newValue":${after ? renderValue(after) : 'null'},` +
