@@ -9,7 +9,7 @@ import type { Terminal } from '../terminal.ts';
 import type { PlannedChange } from './plan.ts';
 
 /** Writes under way at once. */
-export const MAX_IN_FLIGHT = 32;
+const MAX_IN_FLIGHT = 32;
 
 /** Tries of one write that was certainly not applied (the server is overloaded, restarting, not there). */
 const ATTEMPTS = 6;

@@ -108,6 +108,12 @@ describe('following changes', () => {
     expect(asked.map(({ since }) => since)).toEqual([undefined, 'e-1', 'e-6']);
   });
 
+  it('forgets the part of a snapshot that a reset makes void', async () => {
+    const frames = [frame('snapshot', { items: [item(1)] }), frame('reset', { reason: 'epoch' }), frame('snapshot', { items: [item(2)] })];
+    const { lines } = await follow([[...frames, frame('synced', {}, 'e-2')]], { snapshot: true });
+    expect(lines).toEqual(['{"type":"reset","reason":"epoch"}', shownItem(2)]);
+  });
+
   it('begins where it is told to', async () => {
     expect((await follow([], { since: 'e-7' })).asked).toEqual([{ since: 'e-7', snapshot: false }]);
   });
