@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+
+export interface Row {
+  readonly what: string;
+  readonly value: string;
+}
+
+export interface Report {
+  /** File name without ending. */
+  readonly name: string;
+  readonly title: string;
+  readonly question: string;
+  readonly method: string;
+  readonly command: string;
+  readonly rows: readonly Row[];
+  /** What the figures do not say. */
+  readonly notes: readonly string[];
+  /** Every figure, unrounded. */
+  readonly data: unknown;
+}
+
+const FOLDER = join(import.meta.dirname, '../docs/benchmarks');
+
+/** Writes the report as `docs/benchmarks/<date>-<name>.md` and `.json`, and prints its table. */
+export function writeReport(report: Report): void {
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.version}`;
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const table = report.rows.map(({ what, value }) => `| ${what} | ${value} |`);
+  const text = [
+    `# ${report.title}`,
+    '',
+    report.question,
+    '',
+    '| | |',
+    '| --- | --- |',
+    ...table,
+    '',
+    `**Method.** ${report.method}`,
+    '',
+    `**Command.** \`${report.command}\``,
+    '',
+    `**Machine.** ${machine}. Commit ${commit}, ${date}.`,
+    '',
+    ...report.notes.map((note) => `- ${note}`),
+    '',
+  ].join('\n');
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(join(FOLDER, `${date}-${report.name}.md`), text);
+  writeFileSync(
+    join(FOLDER, `${date}-${report.name}.json`),
+    `${JSON.stringify({ machine, commit, date, command: report.command, data: report.data }, undefined, 2)}\n`,
+  );
+  process.stdout.write(`${report.title}\n${report.rows.map(({ what, value }) => `  ${what.padEnd(60)} ${value}`).join('\n')}\n`);
+}
+
+/** The value below which `share` of `sorted` lies. */
+export function quantile(sorted: ArrayLike<number>, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+export const median = (values: readonly number[]): number =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  );
+
+export const milliseconds = (value: number): string => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
