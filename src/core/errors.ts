@@ -69,7 +69,7 @@ export class AttuneError extends Error {
 /** True if `error` is an Attune error (of `code`, if given), from whichever copy of the package. */
 export function isAttuneError<C extends ErrorCode>(error: unknown, code?: C): error is AttuneError & { readonly code: C } {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
-  return code === undefined || ("code" in error && error.code === code);
+  return code === undefined || ('code' in error && error.code === code);
 }
 
 /** A check of the transaction did not hold. Certainly not applied. */

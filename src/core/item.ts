@@ -4,21 +4,21 @@ import { z } from 'zod';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
-export const MAX_METADATA_ENTRIES = 32;
-export const MAX_METADATA_BYTES = 8 * 1024;
-export const MAX_COMMENT_BYTES = 1024;
+const MAX_METADATA_ENTRIES = 32;
+const MAX_METADATA_BYTES = 8 * 1024;
+const MAX_COMMENT_BYTES = 1024;
 
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
 
 /** String to string, at most 32 entries and 8 KiB. */
-export const metadataSchema = z
+const metadataSchema = z
   .record(z.string().min(1, 'a metadata name has at least one character'), z.string())
   .refine((metadata) => Object.keys(metadata).length <= MAX_METADATA_ENTRIES, `at most ${MAX_METADATA_ENTRIES} entries`)
   .refine((metadata) => bytes(JSON.stringify(metadata)) <= MAX_METADATA_BYTES, `at most ${MAX_METADATA_BYTES} bytes`);
 
 export type Metadata = Readonly<Record<string, string>>;
 
-export const commentSchema = z.string().refine((comment) => bytes(comment) <= MAX_COMMENT_BYTES, `at most ${MAX_COMMENT_BYTES} bytes`);
+const commentSchema = z.string().refine((comment) => bytes(comment) <= MAX_COMMENT_BYTES, `at most ${MAX_COMMENT_BYTES} bytes`);
 
 const jsonValueSchema = z.custom<JsonValue>((value) => value !== undefined);
 

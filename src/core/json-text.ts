@@ -25,7 +25,9 @@ export interface JsonProblem {
   readonly detail: string;
 }
 
-export type JsonCheck = { readonly ok: true; readonly members?: ReadonlyMap<string, string> } | { readonly ok: false; readonly problem: JsonProblem };
+export type JsonCheck =
+  | { readonly ok: true; readonly members?: ReadonlyMap<string, string> }
+  | { readonly ok: false; readonly problem: JsonProblem };
 
 /**
  * Checks that `text` is I-JSON (RFC 7493) in what matters for being read alike everywhere: it parses, no member name twice, no
@@ -104,7 +106,10 @@ function findProblem(text: string, node: JsonNode, pointer: string): JsonProblem
     case 'number':
       return Number.isFinite(Number(text.slice(node.start, node.end)))
         ? undefined
-        : { pointer, detail: `${text.slice(node.start, Math.min(node.end, node.start + 40))} is beyond the range of a number; send it as a string` };
+        : {
+            pointer,
+            detail: `${text.slice(node.start, Math.min(node.end, node.start + 40))} is beyond the range of a number; send it as a string`,
+          };
     case 'literal':
       return undefined;
   }

@@ -7,7 +7,7 @@ export type ConfigKey = string & { readonly __brand: 'ConfigKey' };
 export const MAX_KEY_BYTES = 512;
 
 /** The segment that holds Attune's own records; no segment of a user's key equals it or ends in it, at any depth. */
-export const RESERVED_SEGMENT = '.attune';
+const RESERVED_SEGMENT = '.attune';
 
 // C0, DEL, C1: they break terminals, headers and event streams. oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;

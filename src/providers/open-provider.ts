@@ -16,37 +16,53 @@ export interface OpenProviderOptions {
   readonly dataDir?: string | undefined;
 }
 
-export const DEFAULT_NAMESPACE = 'app/config';
-export const DEFAULT_DATA_DIR = './data';
+const DEFAULT_NAMESPACE = 'app/config';
+const DEFAULT_DATA_DIR = './data';
 
 /** One example of each scheme there is. */
 const KNOWN = ['memory:', 'embedded:./data'];
 
 /**
- * The provider that `url` names: `memory:`, `embedded` or `embedded:PATH`.
- * @throws {InvalidArgumentError} an unknown scheme, something after `memory:`, a folder named twice.
+ * The provider that `url` names: `memory:`, `embedded` or `embedded:PATH`. Nothing is opened or created yet.
+ * @throws {InvalidArgumentError} an unknown scheme, something after `memory:`, a folder named twice or like a host.
  */
 export function openProvider(url: string, options: OpenProviderOptions = {}): ProviderAtUrl {
   const match = /^([a-z]+)(?::(.*))?$/s.exec(url);
   const [scheme, rest = ''] = [match?.[1] ?? '', match?.[2]];
   switch (scheme) {
     case 'memory':
-      if (rest !== '')
-        throw new InvalidArgumentError(`provider '${url}': memory: takes nothing after the colon; its content ends with the process`);
-      if (options.dataDir !== undefined)
-        throw new InvalidArgumentError(
-          `provider '${url}' keeps nothing on disk, yet --data-dir ${options.dataDir} is given; leave one out`,
-        );
-      return { provider: new MemoryProvider(), namespace: DEFAULT_NAMESPACE, describe: () => 'memory store, gone when the process ends' };
-    case 'embedded': {
-      if (rest !== '' && options.dataDir !== undefined) {
-        throw new InvalidArgumentError(`provider '${url}' names its folder, and --data-dir ${options.dataDir} another one; leave one out`);
-      }
-      const directory = rest === '' ? (options.dataDir ?? DEFAULT_DATA_DIR) : rest;
-      const provider = new EmbeddedProvider(directory);
-      return { provider, namespace: DEFAULT_NAMESPACE, describe: () => `embedded store ${directory}${provider.isNew ? ' (new)' : ''}` };
-    }
+      return openMemory(rest, options);
+    case 'embedded':
+      return openEmbedded(rest, options);
     default:
-      throw new InvalidArgumentError(`provider '${url}' is of no known kind; known are ${KNOWN.join(' and ')}`);
+      throw new InvalidArgumentError(`provider '${withoutPassword(url)}' is of no known kind; known are ${KNOWN.join(' and ')}`);
   }
+}
+
+function openMemory(rest: string, { dataDir }: OpenProviderOptions): ProviderAtUrl {
+  if (rest !== '') {
+    throw new InvalidArgumentError(`provider 'memory:${rest}': memory: takes nothing after the colon; its content ends with the process`);
+  }
+  if (dataDir !== undefined) {
+    throw new InvalidArgumentError(`provider 'memory:' keeps nothing on disk, yet --data-dir ${dataDir} is given; leave one out`);
+  }
+  return { provider: new MemoryProvider(), namespace: DEFAULT_NAMESPACE, describe: () => 'memory store, gone when the process ends' };
+}
+
+function openEmbedded(rest: string, { dataDir }: OpenProviderOptions): ProviderAtUrl {
+  if (rest.startsWith('//')) {
+    // Read as a path it would be one below the root of the file system.
+    const folder = rest.replace(/^\/+/, '');
+    throw new InvalidArgumentError(`provider 'embedded:${rest}' looks like a host; write embedded:./${folder} or embedded:/${folder}`);
+  }
+  if (rest !== '' && dataDir !== undefined) {
+    throw new InvalidArgumentError(`provider 'embedded:${rest}' names its folder, and --data-dir ${dataDir} another one; leave one out`);
+  }
+  const directory = rest === '' ? (dataDir ?? DEFAULT_DATA_DIR) : rest;
+  const provider = new EmbeddedProvider(directory);
+  return { provider, namespace: DEFAULT_NAMESPACE, describe: () => `embedded store ${directory}${provider.isNew ? ' (new)' : ''}` };
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//…@');
 }

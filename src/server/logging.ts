@@ -16,6 +16,14 @@ export function createLog({ level, dir }: LogOptions): Logger {
   mkdirSync(dir, { recursive: true });
   const files = createStream('attune.log', { path: dir, size: '10M', interval: '1d', maxFiles: 30 });
   // A full or vanished disk must not end the service; standard error still has every line.
-  files.on('error', (error) => standardError.write(`${JSON.stringify({ level: 40, time: Date.now(), msg: 'cannot write the log file', error: error.message })}\n`));
-  return pino(options, pino.multistream([{ level: 'trace', stream: standardError }, { level: 'trace', stream: files }]));
+  files.on('error', (error) =>
+    standardError.write(`${JSON.stringify({ level: 40, time: Date.now(), msg: 'cannot write the log file', error: error.message })}\n`),
+  );
+  return pino(
+    options,
+    pino.multistream([
+      { level: 'trace', stream: standardError },
+      { level: 'trace', stream: files },
+    ]),
+  );
 }

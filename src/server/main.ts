@@ -44,7 +44,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     await provider.open();
   } catch (error) {
     await provider.close().catch(() => undefined);
-    throw new ServeError(error instanceof Error ? error.message : String(error), isAttuneError(error, 'UNAVAILABLE') ? 6 : 1, { cause: error });
+    throw new ServeError(error instanceof Error ? error.message : String(error), isAttuneError(error, 'UNAVAILABLE') ? 6 : 1, {
+      cause: error,
+    });
   }
   let server: HttpServer;
   try {
@@ -92,7 +94,9 @@ function providerOf(settings: ServerSettings): ProviderAtUrl {
 }
 
 function printBanner(print: (line: string) => void, server: HttpServer, settings: ServerSettings, store: string): void {
-  const guard = settings.isInsecure ? 'NO AUTHENTICATION: whoever reaches this address can change everything' : 'loopback only, no authentication';
+  const guard = settings.isInsecure
+    ? 'NO AUTHENTICATION: whoever reaches this address can change everything'
+    : 'loopback only, no authentication';
   print(`attune ${VERSION}  ${store}  ${server.url}  ${guard}\n`);
   for (const { what, command } of tryCommands(server.url).slice(0, 3)) print(`  ${what.padEnd(7)} ${command}`);
   print('');

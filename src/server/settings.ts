@@ -26,17 +26,102 @@ export interface SettingDefinition {
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export const SETTINGS = [
-  { name: 'provider', env: 'ATTUNE_PROVIDER', type: 'text', default: 'embedded', placeholder: 'url', effect: 'Where the truth lives: embedded, embedded:PATH or memory:' },
-  { name: 'data-dir', env: 'ATTUNE_DATA_DIR', type: 'text', default: './data', placeholder: 'path', effect: 'Folder of the embedded store; refused beside embedded:PATH' },
-  { name: 'host', env: 'ATTUNE_HOST', type: 'text', default: '127.0.0.1', placeholder: 'address', effect: 'Address to listen on; other than loopback only with --insecure-no-auth' },
-  { name: 'port', env: 'ATTUNE_PORT', type: 'integer', default: '8080', min: 0, max: 65_535, placeholder: 'number', effect: 'Port to listen on; 0 picks a free one and prints it' },
-  { name: 'max-value-bytes', env: 'ATTUNE_MAX_VALUE_BYTES', type: 'integer', unit: 'bytes', default: String(DEFAULT_MAX_VALUE_BYTES), min: 1, max: 8 * 1024 * 1024, placeholder: 'bytes', effect: 'Largest value; less where the store takes less' },
-  { name: 'window', env: 'ATTUNE_WINDOW', type: 'integer', unit: 'batches', default: String(DEFAULT_WINDOW.minBatches), min: 16, max: 10_000_000, placeholder: 'batches', effect: 'Batches kept for resuming clients, at least (and 75 s; at most 64 MiB)' },
-  { name: 'allowed-hosts', env: 'ATTUNE_ALLOWED_HOSTS', type: 'list', default: '', placeholder: 'names', effect: 'Host names answered for beside loopback, separated by commas' },
-  { name: 'cors-origins', env: 'ATTUNE_CORS_ORIGINS', type: 'list', default: '', placeholder: 'origins', effect: 'Origins whose pages may read and write, exact, separated by commas' },
-  { name: 'log-level', env: 'ATTUNE_LOG_LEVEL', type: 'choice', default: 'info', choices: LOG_LEVELS, placeholder: 'level', effect: `Least level that is logged: ${LOG_LEVELS.join(', ')}` },
-  { name: 'log-dir', env: 'ATTUNE_LOG_DIR', type: 'text', default: '', placeholder: 'path', effect: 'Folder for rotated log files (daily, 10 MiB, 30 kept), beside standard error' },
-  { name: 'insecure-no-auth', env: 'ATTUNE_INSECURE_NO_AUTH', type: 'flag', default: 'false', effect: 'Serve an address other than loopback although there is no authentication' },
+  {
+    name: 'provider',
+    env: 'ATTUNE_PROVIDER',
+    type: 'text',
+    default: 'embedded',
+    placeholder: 'url',
+    effect: 'Where the truth lives: embedded, embedded:PATH or memory:',
+  },
+  {
+    name: 'data-dir',
+    env: 'ATTUNE_DATA_DIR',
+    type: 'text',
+    default: './data',
+    placeholder: 'path',
+    effect: 'Folder of the embedded store; refused beside embedded:PATH',
+  },
+  {
+    name: 'host',
+    env: 'ATTUNE_HOST',
+    type: 'text',
+    default: '127.0.0.1',
+    placeholder: 'address',
+    effect: 'Address to listen on; other than loopback only with --insecure-no-auth',
+  },
+  {
+    name: 'port',
+    env: 'ATTUNE_PORT',
+    type: 'integer',
+    default: '8080',
+    min: 0,
+    max: 65_535,
+    placeholder: 'number',
+    effect: 'Port to listen on; 0 picks a free one and prints it',
+  },
+  {
+    name: 'max-value-bytes',
+    env: 'ATTUNE_MAX_VALUE_BYTES',
+    type: 'integer',
+    unit: 'bytes',
+    default: String(DEFAULT_MAX_VALUE_BYTES),
+    min: 1,
+    max: 8 * 1024 * 1024,
+    placeholder: 'bytes',
+    effect: 'Largest value; less where the store takes less',
+  },
+  {
+    name: 'window',
+    env: 'ATTUNE_WINDOW',
+    type: 'integer',
+    unit: 'batches',
+    default: String(DEFAULT_WINDOW.minBatches),
+    min: 16,
+    max: 10_000_000,
+    placeholder: 'batches',
+    effect: 'Batches kept for resuming clients, at least (and 75 s; at most 64 MiB)',
+  },
+  {
+    name: 'allowed-hosts',
+    env: 'ATTUNE_ALLOWED_HOSTS',
+    type: 'list',
+    default: '',
+    placeholder: 'names',
+    effect: 'Host names answered for beside loopback, separated by commas',
+  },
+  {
+    name: 'cors-origins',
+    env: 'ATTUNE_CORS_ORIGINS',
+    type: 'list',
+    default: '',
+    placeholder: 'origins',
+    effect: 'Origins whose pages may read and write, exact, separated by commas',
+  },
+  {
+    name: 'log-level',
+    env: 'ATTUNE_LOG_LEVEL',
+    type: 'choice',
+    default: 'info',
+    choices: LOG_LEVELS,
+    placeholder: 'level',
+    effect: `Least level that is logged: ${LOG_LEVELS.join(', ')}`,
+  },
+  {
+    name: 'log-dir',
+    env: 'ATTUNE_LOG_DIR',
+    type: 'text',
+    default: '',
+    placeholder: 'path',
+    effect: 'Folder for rotated log files (daily, 10 MiB, 30 kept), beside standard error',
+  },
+  {
+    name: 'insecure-no-auth',
+    env: 'ATTUNE_INSECURE_NO_AUTH',
+    type: 'flag',
+    default: 'false',
+    effect: 'Serve an address other than loopback although there is no authentication',
+  },
 ] as const satisfies readonly SettingDefinition[];
 
 export type SettingName = (typeof SETTINGS)[number]['name'];
@@ -99,17 +184,24 @@ export function resolveSettings(inputs: SettingInputs): ServerSettings {
     sources.set(definition.name, found);
   }
   const text = (name: SettingName): string => sources.get(name)?.text ?? '';
-  const list = (name: SettingName): string[] => text(name).split(',').flatMap((part) => part.trim() || []);
+  const list = (name: SettingName): string[] =>
+    text(name)
+      .split(',')
+      .flatMap((part) => part.trim() || []);
   const isInsecure = isTrue(text('insecure-no-auth'));
   const host = text('host');
   if (!isLoopback(host) && !isInsecure) {
-    problems.push(`--host ${host} is reachable from outside and there is no authentication: anybody could change the configuration; listen on 127.0.0.1, or add --insecure-no-auth if the network itself is trusted`);
+    problems.push(
+      `--host ${host} is reachable from outside and there is no authentication: anybody could change the configuration; listen on 127.0.0.1, or add --insecure-no-auth if the network itself is trusted`,
+    );
   }
   for (const origin of list('cors-origins')) {
-    if (!/^https?:\/\/[^/\s*]+$/.test(origin)) problems.push(`--cors-origins: ${quoteForMessage(origin)} is not an origin; write https://console.example`);
+    if (!/^https?:\/\/[^/\s*]+$/.test(origin))
+      problems.push(`--cors-origins: ${quoteForMessage(origin)} is not an origin; write https://console.example`);
   }
   for (const name of list('allowed-hosts')) {
-    if (/[\s/*]|:\d+$/.test(name)) problems.push(`--allowed-hosts: ${quoteForMessage(name)} is not a host name; write it without scheme and port`);
+    if (/[\s/*]|:\d+$/.test(name))
+      problems.push(`--allowed-hosts: ${quoteForMessage(name)} is not a host name; write it without scheme and port`);
   }
   if (problems.length > 0) throw new SettingsError(problems);
   return {
@@ -144,7 +236,12 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
-function find(definition: SettingDefinition, { flags, env }: SettingInputs, fromFile: ReadonlyMap<string, string>, problems: string[]): ResolvedSetting {
+function find(
+  definition: SettingDefinition,
+  { flags, env }: SettingInputs,
+  fromFile: ReadonlyMap<string, string>,
+  problems: string[],
+): ResolvedSetting {
   const flag = flags[definition.name];
   if (flag !== undefined) return { text: flag === true ? 'true' : flag, source: 'flag' };
   const direct = env[definition.env];
@@ -167,9 +264,12 @@ function readSettingsFile(path: string | undefined, problems: string[]): Readonl
   try {
     for (const [name, value] of Object.entries(parseToml(readFileSync(path, 'utf8')))) {
       if (!SETTINGS.some((definition) => definition.name === name)) {
-        problems.push(`${path}: unknown setting ${quoteForMessage(name)}; known are ${SETTINGS.map((definition) => definition.name).join(', ')}`);
+        problems.push(
+          `${path}: unknown setting ${quoteForMessage(name)}; known are ${SETTINGS.map((definition) => definition.name).join(', ')}`,
+        );
       } else if (Array.isArray(value)) found.set(name, value.filter((part) => typeof part === 'string').join(','));
-      else if (['string', 'number', 'bigint', 'boolean'].includes(typeof value)) found.set(name, `${value as string | number | bigint | boolean}`);
+      else if (['string', 'number', 'bigint', 'boolean'].includes(typeof value))
+        found.set(name, `${value as string | number | bigint | boolean}`);
       else problems.push(`${path}: ${name} is not a text, number, true, false or list of texts`);
     }
   } catch (error) {
@@ -190,4 +290,5 @@ function problemOf(definition: SettingDefinition, text: string): string | undefi
 
 const isTrue = (text: string): boolean => text === 'true' || text === '1';
 
-const labelOf = (definition: SettingDefinition, source: SettingSource): string => (source.startsWith('environment') ? definition.env : `--${definition.name}`);
+const labelOf = (definition: SettingDefinition, source: SettingSource): string =>
+  source.startsWith('environment') ? definition.env : `--${definition.name}`;

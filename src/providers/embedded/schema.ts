@@ -2,7 +2,7 @@ import { UnavailableError } from '../../core/provider.ts';
 import { isAtLeast, OLDEST_SQLITE, type SqliteDatabase } from './sqlite.ts';
 
 /** Raised when an older version of Attune could no longer read the file. */
-export const FORMAT = 1;
+const FORMAT = 1;
 
 /** "ATTU": what `file attune.db` shows, and what tells our file from any other database. */
 const APPLICATION_ID = 0x41_54_54_55;

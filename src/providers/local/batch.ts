@@ -1,7 +1,7 @@
 import { utf8Length } from '../../core/byte-order.ts';
 import type { StoredBatch, StoredChange } from '../../core/provider.ts';
 
-export function keyOf(change: StoredChange): string {
+function keyOf(change: StoredChange): string {
   return change.type === 'put' ? change.entry.key : change.key;
 }
 

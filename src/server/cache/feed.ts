@@ -133,7 +133,8 @@ export class Feed {
       return;
     }
     const snapshot = await provider.list(prefix, { signal });
-    if (mirror.contradicts(snapshot) || !guard.accepts(snapshot, mirror.revision)) throw new HistoryEnded('the list denies what the watch had told');
+    if (mirror.contradicts(snapshot) || !guard.accepts(snapshot, mirror.revision))
+      throw new HistoryEnded('the list denies what the watch had told');
     const difference = mirror.replace(snapshot);
     if (difference) sink.applied(difference);
     else sink.advanced();

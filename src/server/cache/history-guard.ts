@@ -33,7 +33,12 @@ export type HistoryVerdict = 'same' | 'replaced' | 'unsure';
  * One linearizable read after a lost connection: is the store still in the history that `mirror` followed? `unsure` if what was read
  * changed since, so that only a full list can tell.
  */
-export async function verifyHistory(provider: ConfigProvider, mirror: Mirror, guard: HistoryGuard, signal: AbortSignal): Promise<HistoryVerdict> {
+export async function verifyHistory(
+  provider: ConfigProvider,
+  mirror: Mirror,
+  guard: HistoryGuard,
+  signal: AbortSignal,
+): Promise<HistoryVerdict> {
   const known = mirror.revision;
   const evidence = mirror.evidence();
   const snapshot = await provider.read([...guard.keys, ...evidence.map(({ key }) => key)], { signal });
@@ -47,7 +52,13 @@ export async function verifyHistory(provider: ConfigProvider, mirror: Mirror, gu
     else {
       // Written again since: what was it at the revision we know?
       const { entries } = await provider.list(key, { at: known, signal });
-      if (!isSameEntry(entries.find((candidate) => candidate.key === key), entry)) return 'replaced';
+      if (
+        !isSameEntry(
+          entries.find((candidate) => candidate.key === key),
+          entry,
+        )
+      )
+        return 'replaced';
     }
   }
   return verdict;

@@ -1,5 +1,12 @@
 import { DEFAULT_BACKOFF, type BackoffOptions } from '../../core/backoff.ts';
-import { AttuneError, ClosedError, DeadlineExceededError, type CallOptions, type ConfigProvider, type Revision } from '../../core/provider.ts';
+import {
+  AttuneError,
+  ClosedError,
+  DeadlineExceededError,
+  type CallOptions,
+  type ConfigProvider,
+  type Revision,
+} from '../../core/provider.ts';
 import type { ResetReason, ServiceState } from '../../core/item.ts';
 import { FilterIndex, type Filter } from './fan-out.ts';
 import { Feed, type FeedSink } from './feed.ts';

@@ -31,7 +31,17 @@ export interface AppOptions {
 type Handler = (exchange: Exchange, request: Request) => void | Promise<void>;
 type Handlers = Readonly<Partial<Record<'GET' | 'PUT' | 'DELETE', Handler>>>;
 
-const EXPOSED_HEADERS = ['Attune-Revision', 'Attune-Cursor', 'Attune-Stale', 'ETag', 'Link', 'Location', 'Retry-After', 'Preference-Applied', 'X-Request-Id'];
+const EXPOSED_HEADERS = [
+  'Attune-Revision',
+  'Attune-Cursor',
+  'Attune-Stale',
+  'ETag',
+  'Link',
+  'Location',
+  'Retry-After',
+  'Preference-Applied',
+  'X-Request-Id',
+];
 
 /** The HTTP API on Express: routing, limits, errors. What a route does is in the file of its noun. */
 export function createApp(options: AppOptions): Express {
@@ -49,7 +59,9 @@ export function createApp(options: AppOptions): Express {
     next();
   });
   if (rules.corsOrigins.length > 0) {
-    app.use(cors({ origin: [...rules.corsOrigins], exposedHeaders: EXPOSED_HEADERS, methods: ['GET', 'HEAD', 'PUT', 'DELETE'], maxAge: 600 }));
+    app.use(
+      cors({ origin: [...rules.corsOrigins], exposedHeaders: EXPOSED_HEADERS, methods: ['GET', 'HEAD', 'PUT', 'DELETE'], maxAge: 600 }),
+    );
   }
 
   // JSON escapes can triple a text; what is stored is checked exactly.
@@ -93,7 +105,12 @@ export function createApp(options: AppOptions): Express {
   simple('/healthz', (exchange) => sendJson(exchange, 200, '{"status":"ok"}'));
   simple('/readyz', (exchange) => {
     const { ready, checks } = readinessOf(service, options.isDraining());
-    sendJson(exchange, ready ? 200 : 503, JSON.stringify({ status: ready ? 'ready' : 'not ready', checks }), ready ? {} : { 'Retry-After': '1' });
+    sendJson(
+      exchange,
+      ready ? 200 : 503,
+      JSON.stringify({ status: ready ? 'ready' : 'not ready', checks }),
+      ready ? {} : { 'Retry-After': '1' },
+    );
   });
   simple('/metrics', async (exchange) => {
     const body = await metrics.registry.metrics();
@@ -103,7 +120,12 @@ export function createApp(options: AppOptions): Express {
   simple('/', (exchange) => {
     const base = `http://${exchange.request.headers.host ?? 'localhost'}`;
     if (exchange.request.headers.accept?.includes('text/html')) sendPage(exchange, homePage(version, base));
-    else send(exchange, { status: 200, headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': NO_STORE, Vary: 'Accept' }, body: homeText(version, base) });
+    else
+      send(exchange, {
+        status: 200,
+        headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': NO_STORE, Vary: 'Accept' },
+        body: homeText(version, base),
+      });
   });
 
   app.use((request) => {
@@ -118,7 +140,12 @@ const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancest
 function sendPage(exchange: Exchange, body: string): void {
   send(exchange, {
     status: 200,
-    headers: { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': NO_STORE, Vary: 'Accept', 'Content-Security-Policy': PAGE_POLICY },
+    headers: {
+      'Content-Type': 'text/html; charset=utf-8',
+      'Cache-Control': NO_STORE,
+      Vary: 'Accept',
+      'Content-Security-Policy': PAGE_POLICY,
+    },
     body,
   });
 }
@@ -139,6 +166,8 @@ function observe({ metrics, log, isDraining }: AppOptions) {
     response.locals['requestId'] = requestId;
     response.setHeader('X-Request-Id', requestId);
     response.setHeader('X-Content-Type-Options', 'nosniff');
+    // A value may be a script or a style sheet, which pages of every origin could load, and so read, without asking.
+    response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
     // The client's next request belongs to another node.
     if (isDraining()) response.setHeader('Connection', 'close');
     response.once('close', () => {
@@ -171,7 +200,9 @@ function bodyError(error: unknown, maxValueBytes: number): Error {
   if (!(error instanceof Error)) return new Error('the body could not be read', { cause: error });
   switch ('type' in error ? error.type : undefined) {
     case 'entity.too.large':
-      return new AttuneError('VALUE_TOO_LARGE', `the body is too large: a value has at most ${maxValueBytes} bytes`, { details: { maxValueBytes } });
+      return new AttuneError('VALUE_TOO_LARGE', `the body is too large: a value has at most ${maxValueBytes} bytes`, {
+        details: { maxValueBytes },
+      });
     case 'encoding.unsupported':
       return new AttuneError('UNSUPPORTED_MEDIA_TYPE', 'this Content-Encoding is not taken; send gzip, deflate, br or none');
     case 'request.size.invalid':
@@ -179,7 +210,9 @@ function bodyError(error: unknown, maxValueBytes: number): Error {
       return new AttuneError('INVALID_BODY', 'the body is shorter than its Content-Length');
     default:
       // A decompressor's error has no type.
-      return 'status' in error && typeof error.status === 'number' && error.status < 500 ? new AttuneError('INVALID_BODY', 'the body cannot be read as its headers say') : error;
+      return 'status' in error && typeof error.status === 'number' && error.status < 500
+        ? new AttuneError('INVALID_BODY', 'the body cannot be read as its headers say')
+        : error;
   }
 }
 
@@ -194,9 +227,14 @@ function answerError(options: AppOptions): ErrorRequestHandler {
       exchange.response.destroy();
       return;
     }
-    const known = isAttuneError(error) ? error : isBadPath(error) ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8') : error;
+    const known = isAttuneError(error)
+      ? error
+      : isBadPath(error)
+        ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8')
+        : error;
     const { code, status } = sendProblem(exchange, known);
-    if (code === 'INTERNAL') options.log.error({ err: error, requestId: exchange.requestId }, 'a request failed by a fault of this service');
+    if (code === 'INTERNAL')
+      options.log.error({ err: error, requestId: exchange.requestId }, 'a request failed by a fault of this service');
     else if (status >= 500) options.log.info({ requestId: exchange.requestId, code, err: error }, 'a request was not served');
   };
 }

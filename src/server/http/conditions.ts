@@ -16,7 +16,7 @@ interface EntityTag {
 function parseEntityTags(name: string, text: string): readonly EntityTag[] | '*' {
   if (text.trim() === '*') return '*';
   const tags: EntityTag[] = [];
-  for (let rest = text; rest.trim() !== ''; ) {
+  for (let rest = text; rest.trim() !== '';) {
     const match = ENTITY_TAG.exec(rest);
     if (!match) throw malformed(name, text);
     tags.push({ isWeak: match[1] !== undefined, tag: match[2] ?? '' });
@@ -27,7 +27,10 @@ function parseEntityTags(name: string, text: string): readonly EntityTag[] | '*'
 }
 
 function malformed(name: string, text: string): AttuneError {
-  return new AttuneError('INVALID_ARGUMENT', `${name}: ${quoteForMessage(text)} is not * or a list of entity tags in double quotes, such as "3f2a-41"`);
+  return new AttuneError(
+    'INVALID_ARGUMENT',
+    `${name}: ${quoteForMessage(text)} is not * or a list of entity tags in double quotes, such as "3f2a-41"`,
+  );
 }
 
 /** True if an If-None-Match header names `etag`: the reader has that very state. Undefined if there is no such header. */
@@ -51,11 +54,17 @@ export function parseWriteCondition(request: IncomingMessage, ifVersion: number 
     throw new AttuneError('INVALID_ARGUMENT', 'ifVersion and If-Match or If-None-Match are two forms of one condition; send one of them');
   }
   if (noneMatch !== undefined && noneMatch.trim() !== '*') {
-    throw new AttuneError('INVALID_ARGUMENT', `If-None-Match: ${quoteForMessage(noneMatch)} cannot be asked of a write; send * to create only`);
+    throw new AttuneError(
+      'INVALID_ARGUMENT',
+      `If-None-Match: ${quoteForMessage(noneMatch)} cannot be asked of a write; send * to create only`,
+    );
   }
   for (const name of ['if-modified-since', 'if-unmodified-since', 'if-range'] as const) {
     if (request.headers[name] !== undefined) {
-      throw new AttuneError('INVALID_ARGUMENT', `${name} cannot be asked of a write: dates are not exact; send If-Match with the item's etag`);
+      throw new AttuneError(
+        'INVALID_ARGUMENT',
+        `${name} cannot be asked of a write: dates are not exact; send If-Match with the item's etag`,
+      );
     }
   }
   return {
@@ -68,6 +77,10 @@ export function parseWriteCondition(request: IncomingMessage, ifVersion: number 
 function strongTags(tags: readonly EntityTag[] | '*', header: string): readonly string[] | '*' {
   if (tags === '*') return '*';
   const weak = tags.find(({ isWeak }) => isWeak);
-  if (weak) throw new AttuneError('INVALID_ARGUMENT', `If-Match: ${quoteForMessage(header)} holds a weak entity tag; conditions of a write need strong ones`);
+  if (weak)
+    throw new AttuneError(
+      'INVALID_ARGUMENT',
+      `If-Match: ${quoteForMessage(header)} holds a weak entity tag; conditions of a write need strong ones`,
+    );
   return tags.map(({ tag }) => tag);
 }

@@ -4,7 +4,7 @@ import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
 
-export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
+const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 export const NO_STORE = 'no-store';
 /** Stored by the one who asked, used only after asking again whether it still holds. */
 export const REVALIDATE = 'private, no-cache';

@@ -2,7 +2,7 @@ import { AttuneError } from '../../core/errors.ts';
 import { parseKey, prefixProblem, quoteForMessage } from '../../core/key.ts';
 import type { Filter } from '../cache/fan-out.ts';
 
-export const MAX_FILTERS = 100;
+const MAX_FILTERS = 100;
 
 /** @throws {AttuneError} INVALID_ARGUMENT if no key could start so. */
 export function parsePrefix(text: string): string {
@@ -14,7 +14,11 @@ export function parsePrefix(text: string): string {
 /** The union of keys and prefixes; none means everything. @throws {AttuneError} INVALID_ARGUMENT, INVALID_KEY */
 export function parseFilter(keys: readonly string[], prefixes: readonly string[]): Filter {
   const count = keys.length + prefixes.length;
-  if (count > MAX_FILTERS) throw new AttuneError('INVALID_ARGUMENT', `${count} keys and prefixes are given, at most ${MAX_FILTERS} are allowed; watch a common prefix`);
+  if (count > MAX_FILTERS)
+    throw new AttuneError(
+      'INVALID_ARGUMENT',
+      `${count} keys and prefixes are given, at most ${MAX_FILTERS} are allowed; watch a common prefix`,
+    );
   if (count === 0) return { keys: [], prefixes: [''] };
   return { keys: [...new Set(keys.map(parseKey))], prefixes: [...new Set(prefixes.map(parsePrefix))] };
 }

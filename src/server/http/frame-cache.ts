@@ -19,7 +19,8 @@ export class FrameCache {
   changeFrame(batch: ConfigBatch, changes: readonly ConfigChange[]): Buffer {
     const cursor = formatCursor(this.#service.cursorAt(batch.revision));
     // A selection is told by its place in the batch; all of it, the usual case, needs no list.
-    const name = changes.length === batch.derived.length ? cursor : `${cursor} ${changes.map((change) => batch.derived.indexOf(change)).join(' ')}`;
+    const name =
+      changes.length === batch.derived.length ? cursor : `${cursor} ${changes.map((change) => batch.derived.indexOf(change)).join(' ')}`;
     const known = this.#frames.get(name);
     if (known) return known;
     const events = changes.map((change) => this.#service.renderedChange(change)).join(',');

@@ -52,7 +52,8 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   ] as const) {
     if (isMisplaced) throw new AttuneError('INVALID_ARGUMENT', `${name} goes with watch; write ?watch&${name}=...`);
   }
-  if (isWatch && query.flag('raw')) throw new AttuneError('INVALID_ARGUMENT', 'raw and watch contradict each other: a watch answers an event');
+  if (isWatch && query.flag('raw'))
+    throw new AttuneError('INVALID_ARGUMENT', 'raw and watch contradict each other: a watch answers an event');
   service.requireReadable();
   await awaitPosition(exchange, { minRevision: query.get('minRevision'), consistency: query.get('consistency') });
   if (isWatch) return watchItem(exchange, key, query, polls);
@@ -130,7 +131,16 @@ function eventSince(service: ConfigService, key: ConfigKey, known: Revision): st
   if (!item) return undefined;
   // The window no longer tells what the value was before.
   const type = item.createdVersion > known ? 'created' : 'updated';
-  return renderChange({ type, key, version, before: undefined, after: item, timestamp: item.lastUpdated, updatedBy: item.updatedBy, described: item });
+  return renderChange({
+    type,
+    key,
+    version,
+    before: undefined,
+    after: item,
+    timestamp: item.lastUpdated,
+    updatedBy: item.updatedBy,
+    described: item,
+  });
 }
 
 /** `PUT /configs/{key}` */

@@ -52,7 +52,11 @@ export async function getItems(exchange: Exchange, polls: LongPolls): Promise<vo
   const query = parseQuery(request.url ?? '', PARAMETERS);
   const isWatch = query.flag('watch');
   for (const name of isWatch ? ONLY_LIST : ONLY_WATCH) {
-    if (query.has(name)) throw new AttuneError('INVALID_ARGUMENT', isWatch ? `${name} does not go with watch` : `${name} goes with watch; write ?watch&${name}=...`);
+    if (query.has(name))
+      throw new AttuneError(
+        'INVALID_ARGUMENT',
+        isWatch ? `${name} does not go with watch` : `${name} goes with watch; write ?watch&${name}=...`,
+      );
   }
   service.requireReadable();
   await awaitPosition(exchange, { minRevision: query.get('minRevision'), consistency: query.get('consistency') });
@@ -71,7 +75,8 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   if (isRaw && (isKeysOnly || delimiter !== undefined)) {
     throw new AttuneError('INVALID_ARGUMENT', `raw and ${isKeysOnly ? 'keysOnly' : 'delimiter'} contradict each other`);
   }
-  if (delimiter !== undefined && delimiter !== '/') throw new AttuneError('INVALID_ARGUMENT', `delimiter=${quoteForMessage(delimiter)} is not taken; keys are divided by '/'`);
+  if (delimiter !== undefined && delimiter !== '/')
+    throw new AttuneError('INVALID_ARGUMENT', `delimiter=${quoteForMessage(delimiter)} is not taken; keys are divided by '/'`);
   const limit = query.integer('limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const prefix = parsePrefix(prefixes[0] ?? '');
   const first = query.get('cursor');
@@ -81,7 +86,14 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers });
 
   const view = service.view();
-  const page = collectPage(service, view, { prefix, after: query.get('after') ?? '', limit, isFolded: delimiter !== undefined, ...(isKeysOnly && { isKeysOnly }), isRaw });
+  const page = collectPage(service, view, {
+    prefix,
+    after: query.get('after') ?? '',
+    limit,
+    isFolded: delimiter !== undefined,
+    ...(isKeysOnly && { isKeysOnly }),
+    isRaw,
+  });
   const next = page.last === undefined ? undefined : nextUrl(query, prefix, limit, page.last, first ?? etag);
   if (next !== undefined) headers['Link'] = `<${next}>; rel="next"`;
   if (isRaw) return sendJson(exchange, 200, Buffer.concat([Buffer.from('{'), ...joined(page.items), Buffer.from('}')]), headers);
@@ -185,7 +197,11 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
   if (signal.aborted) return;
   const { changes, upTo, gap } = found ?? { changes: [], upTo: service.revision, gap: false };
   const cursor = formatCursor(service.cursorAt(upTo));
-  sendJson(exchange, 200, `{"revision":${upTo},"cursor":${JSON.stringify(cursor)},"changes":[${changes.join(',')}]${gap ? ',"gap":true' : ''}}`);
+  sendJson(
+    exchange,
+    200,
+    `{"revision":${upTo},"cursor":${JSON.stringify(cursor)},"changes":[${changes.join(',')}]${gap ? ',"gap":true' : ''}}`,
+  );
 }
 
 interface CollectedChanges {

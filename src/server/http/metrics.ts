@@ -29,8 +29,17 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
     registers,
   });
-  const resets = new Counter({ name: 'attune_resets_total', help: 'Streams told that their position is of no use', labelNames: ['reason'] as const, registers });
-  const listenerErrors = new Counter({ name: 'attune_subscriber_errors_total', help: 'Watchers that failed while being told of a change', registers });
+  const resets = new Counter({
+    name: 'attune_resets_total',
+    help: 'Streams told that their position is of no use',
+    labelNames: ['reason'] as const,
+    registers,
+  });
+  const listenerErrors = new Counter({
+    name: 'attune_subscriber_errors_total',
+    help: 'Watchers that failed while being told of a change',
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number): void => {
     registry.registerMetric(
       new Gauge({

@@ -28,7 +28,8 @@ export function homePage(version: string, base: string): string {
 /** What `type` in a problem document points to. */
 export function errorsPage(): string {
   const rows = Object.entries(PROBLEMS).map(
-    ([code, { status, meaning, advice }]) => `<h2 id="${code}">${code} <small>${status}</small></h2><p>${escape(meaning)}</p><p>${escape(advice)}</p>`,
+    ([code, { status, meaning, advice }]) =>
+      `<h2 id="${code}">${code} <small>${status}</small></h2><p>${escape(meaning)}</p><p>${escape(advice)}</p>`,
   );
   return page('Attune errors', `<h1>Errors</h1>${rows.join('')}`);
 }

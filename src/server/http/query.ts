@@ -82,7 +82,9 @@ export function parseQuery<Known extends Readonly<Record<string, ParameterKind>>
 }
 
 function unknownParameter(name: string, known: readonly string[]): AttuneError {
-  const nearest = known.map((candidate) => ({ candidate, off: distance(name.toLowerCase(), candidate.toLowerCase()) })).sort((a, b) => a.off - b.off)[0];
+  const nearest = known
+    .map((candidate) => ({ candidate, off: distance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.off - b.off)[0];
   const hint = nearest && nearest.off <= 2 ? `did you mean '${nearest.candidate}'?` : `this path knows ${known.join(', ')}`;
   return invalid(`unknown parameter ${quoteForMessage(name)}; ${hint}`);
 }

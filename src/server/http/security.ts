@@ -26,7 +26,10 @@ export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRu
   const header = request.headers.host ?? '';
   const host = hostNameOf(header);
   if (host === undefined || !(LOOPBACK_HOSTS.has(host) || rules.allowedHosts.includes(host))) {
-    throw new AttuneError('HOST_NOT_ALLOWED', `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`);
+    throw new AttuneError(
+      'HOST_NOT_ALLOWED',
+      `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`,
+    );
   }
   if (request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return;
   const { origin } = request.headers;

@@ -32,11 +32,18 @@ export interface ReadinessCheck {
 }
 
 /** Whether this node should be sent requests. Stale is ready: it serves what it knows and says so. */
-export function readinessOf(service: ConfigService, isDraining: boolean): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
+export function readinessOf(
+  service: ConfigService,
+  isDraining: boolean,
+): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
   const { state } = service;
   const cause = service.cause?.message;
   const checks: ReadinessCheck[] = [
-    { name: 'loaded', ok: state === 'live' || state === 'stale', detail: state === 'connecting' ? (cause ?? 'the configuration is being loaded') : state },
+    {
+      name: 'loaded',
+      ok: state === 'live' || state === 'stale',
+      detail: state === 'connecting' ? (cause ?? 'the configuration is being loaded') : state,
+    },
     { name: 'accepting', ok: !isDraining && state !== 'closed', detail: isDraining ? 'shutting down' : 'accepting requests' },
   ];
   if (state === 'stale') checks.push({ name: 'store', ok: true, detail: `serving from memory: ${cause ?? 'the store is unreachable'}` });

@@ -17,6 +17,7 @@ const BATCHES_PER_TURN = 1_000;
 interface SnapshotInProgress {
   readonly view: MirrorView;
   readonly keys: Iterator<ConfigKey, void, undefined>;
+  next: IteratorResult<ConfigKey, void>;
   count: number;
 }
 
@@ -131,7 +132,8 @@ export class StreamSession implements ConfigSubscriber {
   #beginSnapshot(): void {
     const { service, filter } = this.#options;
     const view = service.view();
-    this.#snapshot = { view, keys: service.keysOf(view, filter), count: 0 };
+    const keys = service.keysOf(view, filter);
+    this.#snapshot = { view, keys, next: keys.next(), count: 0 };
     this.#isSynced = false;
     this.#isCurrent = false;
   }
@@ -178,16 +180,19 @@ export class StreamSession implements ConfigSubscriber {
     const items: Buffer[] = [];
     let bytes = 0;
     let isDone = false;
-    while (items.length < MAX_SNAPSHOT_ITEMS && bytes < MAX_SNAPSHOT_BYTES) {
-      const { value: key, done } = snapshot.keys.next();
+    while (items.length < MAX_SNAPSHOT_ITEMS) {
+      const { value: key, done } = snapshot.next;
       if (done || key === undefined) {
         isDone = true;
         break;
       }
       const item = service.renderedItem(key, snapshot.view);
+      // One that is too large for any part has a part of its own.
+      if (item && items.length > 0 && bytes + item.byteLength > MAX_SNAPSHOT_BYTES) break;
+      snapshot.next = snapshot.keys.next();
       if (!item) continue;
       items.push(item);
-      bytes += item.byteLength;
+      bytes += item.byteLength + 1;
     }
     snapshot.count += items.length;
     if (items.length > 0) this.#write(encodeFrame('snapshot', `{"revision":${snapshot.view.revision},"items":[${items.join(',')}]}`));

@@ -36,6 +36,10 @@ export function unmetCondition(key: string, condition: WriteCondition, current: 
   if (sent === undefined) return undefined;
   const is = current ? `is at version ${current.version}` : 'does not exist';
   return new AttuneError('CONFLICT', `${key} ${is}, ${sent}`, {
-    details: { current: current ? { version: current.version, etag: current.etag, ...(current.updatedBy !== undefined && { updatedBy: current.updatedBy }) } : null },
+    details: {
+      current: current
+        ? { version: current.version, etag: current.etag, ...(current.updatedBy !== undefined && { updatedBy: current.updatedBy }) }
+        : null,
+    },
   });
 }

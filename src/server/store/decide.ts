@@ -38,7 +38,14 @@ export interface WriteLimits {
 }
 
 export type Decision =
-  | { readonly action: 'commit'; readonly type: ChangeType; readonly transaction: Transaction; readonly historyKey: string; readonly sidecar: Sidecar; readonly value: Uint8Array | undefined }
+  | {
+      readonly action: 'commit';
+      readonly type: ChangeType;
+      readonly transaction: Transaction;
+      readonly historyKey: string;
+      readonly sidecar: Sidecar;
+      readonly value: Uint8Array | undefined;
+    }
   /** The item already is what was asked for. */
   | { readonly action: 'unchanged'; readonly item: ItemState }
   | { readonly action: 'refuse'; readonly error: AttuneError };
@@ -60,13 +67,18 @@ const encoder = new TextEncoder();
 export function decide(request: WriteRequest, state: KeyState, context: DecideContext): Decision {
   const { layout, etagOf } = context;
   const item = state.value && readItem(request.key, state.value, state.sidecar);
-  const unmet = unmetCondition(request.key, request.condition, item && { version: item.version, etag: etagOf(item), updatedBy: item.updatedBy });
+  const unmet = unmetCondition(
+    request.key,
+    request.condition,
+    item && { version: item.version, etag: etagOf(item), updatedBy: item.updatedBy },
+  );
   if (unmet) return { action: 'refuse', error: unmet };
   const previous = parseSidecar(state.sidecar);
   const sequence = Math.max(previous?.sequence ?? 0, state.lastSequence ?? 0) + 1;
   const common = { lastUpdated: context.stamp.timestamp, writeId: context.stamp.writeId, sequence, updatedBy: request.updatedBy };
   if (request.type === 'delete') {
-    if (!item) return { action: 'refuse', error: new AttuneError('NOT_FOUND', `there is no key ${request.key}`, { details: { key: request.key } }) };
+    if (!item)
+      return { action: 'refuse', error: new AttuneError('NOT_FOUND', `there is no key ${request.key}`, { details: { key: request.key } }) };
     const tombstone: Sidecar = { ...common, contentType: item.contentType, metadata: item.metadata, deleted: true };
     return commitOf('deleted', request.key, state, tombstone, undefined, item, layout, context.limits);
   }
@@ -121,11 +133,17 @@ function commitOf(
     { type: 'put', key: sidecarKey, value: encodeSidecar(sidecar) },
     { type: 'put', key: historyKey, value: record },
   ];
-  const bytes = operations.reduce((sum, operation) => sum + operation.key.length * 3 + (operation.type === 'put' ? operation.value.byteLength : 0), 0);
+  const bytes = operations.reduce(
+    (sum, operation) => sum + operation.key.length * 3 + (operation.type === 'put' ? operation.value.byteLength : 0),
+    0,
+  );
   if (bytes > limits.maxTransactionBytes) {
-    throw new ValueTooLargeError(`the change takes ${bytes} bytes in the store, at most ${limits.maxTransactionBytes} fit one transaction`, {
-      details: { bytes, maxTransactionBytes: limits.maxTransactionBytes },
-    });
+    throw new ValueTooLargeError(
+      `the change takes ${bytes} bytes in the store, at most ${limits.maxTransactionBytes} fit one transaction`,
+      {
+        details: { bytes, maxTransactionBytes: limits.maxTransactionBytes },
+      },
+    );
   }
   const checks = [
     { key: valueKey, revision: state.value?.revision ?? null },

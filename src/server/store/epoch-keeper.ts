@@ -15,13 +15,15 @@ import type { AppliedBatch } from '../cache/mirror.ts';
 import type { HistoryGuard } from '../cache/history-guard.ts';
 
 /** The newest link is stored without `from`: it is the revision of the commit that wrote it. */
-const chainSchema = z.object({ chain: z.array(z.object({ id: z.string().regex(/^[A-Za-z0-9_]{1,32}$/), from: z.int().nonnegative().optional() })) });
+const chainSchema = z.object({
+  chain: z.array(z.object({ id: z.string().regex(/^[A-Za-z0-9_]{1,32}$/), from: z.int().nonnegative().optional() })),
+});
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The chain stored in `entry`; empty if there is none or it cannot be read. */
-export function parseChain(entry: StoredEntry | undefined): EpochChain {
+function parseChain(entry: StoredEntry | undefined): EpochChain {
   if (!entry) return [];
   try {
     const { chain } = chainSchema.parse(JSON.parse(decoder.decode(entry.value)));
@@ -75,7 +77,9 @@ export class EpochKeeper implements HistoryGuard {
 
   /** Appends a link of this node to whatever chain the store holds, once: a first list that fails must not use up the chain. */
   async join(signal: AbortSignal): Promise<Revision> {
-    const { chain, revision } = await this.#write(signal, (stored) => (stored.some(({ id }) => id === this.#joinedId) ? undefined : stored));
+    const { chain, revision } = await this.#write(signal, (stored) =>
+      stored.some(({ id }) => id === this.#joinedId) ? undefined : stored,
+    );
     this.#chain = chain;
     if (!chain.some(({ id }) => id === this.#joinedId)) this.#joinedId = chain.at(-1)?.id;
     return revision;

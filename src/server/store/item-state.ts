@@ -41,11 +41,7 @@ export function readItem(key: ConfigKey, value: StoredEntry, sidecarEntry: Store
   };
 }
 
-function readContent(
-  value: Uint8Array,
-  declared: string | undefined,
-  isOwn: boolean,
-): Pick<ItemState, 'kind' | 'text' | 'contentType'> {
+function readContent(value: Uint8Array, declared: string | undefined, isOwn: boolean): Pick<ItemState, 'kind' | 'text' | 'contentType'> {
   const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (!isUtf8(buffer)) return { kind: 'bytes', text: buffer.toString('base64'), contentType: BYTES_TYPE };
   const text = buffer.toString('utf8');

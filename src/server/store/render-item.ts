@@ -42,4 +42,5 @@ export function renderChange(change: ChangeState): string {
   );
 }
 
-const renderUpdatedBy = (updatedBy: string | undefined): string => (updatedBy === undefined ? '' : `,"updatedBy":${JSON.stringify(updatedBy)}`);
+const renderUpdatedBy = (updatedBy: string | undefined): string =>
+  updatedBy === undefined ? '' : `,"updatedBy":${JSON.stringify(updatedBy)}`;

@@ -53,7 +53,8 @@ export function resolveContent(body: WriteBody, current: ItemState | undefined):
 function resolveEnvelope(body: WriteBody & { form: 'envelope' }, current: ItemState | undefined): Content {
   if (body.valueText === undefined) {
     if (!current) throw invalidBody('/value', 'is required: there is no such key yet');
-    if (body.contentType === undefined || body.contentType === current.contentType) return { contentType: current.contentType, text: undefined };
+    if (body.contentType === undefined || body.contentType === current.contentType)
+      return { contentType: current.contentType, text: undefined };
   }
   const valueText = body.valueText ?? (current ? renderValue(current) : 'null');
   const isString = valueText.trimStart().startsWith('"');
@@ -61,7 +62,8 @@ function resolveEnvelope(body: WriteBody & { form: 'envelope' }, current: ItemSt
   const contentType = body.contentType ?? kept;
   if (contentType === JSON_TYPE) return { contentType, text: valueText };
   if (!isTextType(contentType)) {
-    const reason = contentType === BYTES_TYPE ? 'bytes that are not text cannot be written here' : `is neither ${JSON_TYPE} nor a text type`;
+    const reason =
+      contentType === BYTES_TYPE ? 'bytes that are not text cannot be written here' : `is neither ${JSON_TYPE} nor a text type`;
     throw invalidBody('/contentType', `'${contentType}' ${reason}`);
   }
   if (!isString) throw invalidBody('/value', `must be a string to be stored as ${contentType}`);

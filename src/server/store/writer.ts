@@ -74,7 +74,7 @@ export class Writer {
     const deadline = now() + MAX_ATTEMPTS_MS;
     let state: KeyState = { value: cache.mirror.get(layout.valueKey(key)), sidecar: cache.mirror.get(layout.sidecarKey(key)) };
     let isProven = false;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline; ) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline;) {
       const stamp: WriteStamp = { writeId: randomUUID(), timestamp: new Date(now()).toISOString() };
       const decision = tryDecide(request, state, { layout, limits, etagOf, stamp });
       if (decision.action !== 'commit') {
