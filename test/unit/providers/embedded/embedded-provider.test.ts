@@ -248,7 +248,11 @@ describe('history', () => {
 
   it('that was compacted in steps counts no more for historyBytes', async () => {
     await using provider = await open({ historyBytes: 4_100_000 });
-    const operations = Array.from({ length: 100 }, (_, index) => ({ type: 'put' as const, key: `key-${index}`, value: new Uint8Array(1_000) }));
+    const operations = Array.from({ length: 100 }, (_, index) => ({
+      type: 'put' as const,
+      key: `key-${index}`,
+      value: new Uint8Array(1_000),
+    }));
     for (let round = 0; round < 40; round++) await provider.commit({ checks: [], operations });
     await provider.compact(40 as Revision);
     for (let round = 0; round < 40; round++) await provider.commit({ checks: [], operations });
