@@ -1,204 +1,213 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
-import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
-import { startHttpServer, type HttpServer } from '../../src/server/http-server.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
 import { launchChromium } from '../support/chromium.ts';
+import { HttpService, type HttpServiceOptions } from '../support/http-service.ts';
+import { POSTS, PRELUDE, PROBES, READS, WRITES } from './browser-attempts.ts';
+import { BrowserDoor } from './browser-door.ts';
 
-const SECRET = 'only for those on this machine';
-const ITEM = '/api/v1/configs/app/secret';
-
-/** What a page tried and what came of it: `blocked`, or what it could see. */
-type Attempt = readonly [name: string, outcome: string];
-
-/**
- * Runs in the page, as a script of that page could: everything a browser lets a page send or load without asking the user. `base` is
- * where the service is, as the page would reach it.
+/*
+ * What can a web page do to a service on loopback that has no authentication? Every way a page has to read and to write is tried by a real
+ * browser, from a page of the service's own origin, where it works, and from those of others.
  */
-const ATTACK = `async (base) => {
-  const item = base + '${ITEM}';
-  const outcomes = [];
-  const attempt = async (name, run) => {
-    try {
-      outcomes.push([name, String(await run())]);
-    } catch {
-      outcomes.push([name, 'blocked']);
-    }
-  };
-  const within = (ms, start) => new Promise((resolve, reject) => { setTimeout(() => reject(new Error('nothing')), ms); start(resolve, reject); });
-  const read = (init) => async () => { const response = await fetch(item + '?raw', init); return response.status + ' ' + (await response.text()); };
-  await attempt('read by fetch', read({}));
-  await attempt('read by fetch without CORS', read({ mode: 'no-cors' }));
-  await attempt('read a list', async () => (await fetch(base + '/api/v1/configs')).text());
-  await attempt('read by EventSource', () => within(1500, (resolve, reject) => {
-    const source = new EventSource(base + '/api/v1/watch?snapshot');
-    source.addEventListener('snapshot', ({ data }) => resolve(data));
-    source.onerror = () => { source.close(); reject(new Error('refused')); };
-  }));
-  await attempt('read by script', () => within(1500, (resolve, reject) => {
-    const script = document.createElement('script');
-    script.src = item;
-    script.onload = () => resolve('ran');
-    script.onerror = reject;
-    document.head.append(script);
-  }));
-  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json', undefined]) {
-    for (const mode of ['cors', 'no-cors']) {
-      for (const method of ['PUT', 'POST', 'DELETE']) {
-        const body = method === 'DELETE' ? undefined : type === undefined ? new Blob(['{"value":"owned"}']) : '{"value":"owned"}';
-        const headers = type === undefined || method === 'DELETE' ? {} : { 'Content-Type': type };
-        await attempt('write by ' + method + ' ' + mode + ' ' + type, async () => {
-          const { type: kind, ok, status } = await fetch(item, { method, mode, headers, body });
-          return kind === 'opaque' ? 'blocked' : ok ? 'written' : 'answered ' + status;
-        });
-      }
-    }
-  }
-  await attempt('write by beacon', () => { navigator.sendBeacon(item, '{"value":"owned"}'); return 'blocked'; });
-  await attempt('write by form', () => within(2000, (resolve) => {
-    const frame = document.createElement('iframe');
-    frame.name = 'sink';
-    document.body.append(frame);
-    const form = Object.assign(document.createElement('form'), { action: item, method: 'post', target: 'sink', enctype: 'text/plain' });
-    form.append(Object.assign(document.createElement('input'), { name: '{"value":"owned","comment":"', value: '"}' }));
-    document.body.append(form);
-    frame.onload = () => resolve('blocked');
-    form.submit();
-  }));
-  return outcomes;
-}`;
 
-/** A web site: any path answers one empty page. */
-async function startSite(): Promise<Server> {
-  const site = createServer((_request, response) =>
-    response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><body></body>'),
-  );
-  site.listen(0, '127.0.0.1');
-  await once(site, 'listening');
-  return site;
+const SECRET = 'top-secret';
+const ATTEMPT_MS = 3_000;
+
+/** A secret, and the same secret in types that a page can load without reading them. */
+const VALUES: readonly (readonly [key: string, type: string, body: string])[] = [
+  ['app/secret', 'application/json', JSON.stringify({ value: SECRET })],
+  ['app/program', 'text/javascript', `window.stolen = '${SECRET}';`],
+  ['app/module', 'text/javascript', `export default '${SECRET}';`],
+  ['app/style', 'text/css', `:root { --stolen: ${SECRET} }`],
+  ['app/picture', 'text/xml', '<svg xmlns="http://www.w3.org/2000/svg" width="37" height="37"></svg>'],
+];
+
+const refuse = `new Promise((resolve) => setTimeout(() => resolve('refused: no answer'), ${ATTEMPT_MS}))`;
+
+/** What `page` gets out of an attempt: `learned ...`, or `refused ...`. */
+async function attempt(page: Page, base: string, source: string): Promise<string> {
+  const run = `(async () => { const base = ${JSON.stringify(base)}; ${PRELUDE} ${source} })()`;
+  const told = `${run}.then((value) => 'learned ' + String(value ?? ''), (error) => 'refused ' + error)`;
+  return String(await page.evaluate(`Promise.race([${told}, ${refuse}])`));
 }
 
-const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+/** What each read told that should tell nothing. */
+async function findLeaks(page: Page, base: string): Promise<readonly string[]> {
+  const leaks: string[] = [];
+  for (const [name, source] of [...Object.entries(READS), ...Object.entries(PROBES)]) {
+    const told = await attempt(page, base, source);
+    if (!/^(learned (undefined|null|0|)$|refused)/.test(told) || told.includes(SECRET)) leaks.push(`${name}: ${told.slice(0, 200)}`);
+  }
+  return leaks;
+}
 
-describe('a web page', () => {
+/** Each attempt to write after which the store was not what it had been. */
+async function findWrites(page: Page, base: string, service: HttpService): Promise<readonly string[]> {
+  const writes: string[] = [];
+  let before = await service.dump();
+  for (const [name, source] of [...Object.entries(WRITES), ...Object.entries(POSTS)]) {
+    await attempt(page, base, source);
+    // Whatever was sent has been answered once a request after it has.
+    await attempt(page, base, `await fetch(base + '/healthz', { mode: 'no-cors' });`);
+    const after = await service.dump();
+    if (after.revision !== before.revision || JSON.stringify(after.entries) !== JSON.stringify(before.entries)) writes.push(name);
+    before = after;
+  }
+  return writes;
+}
+
+describe('a service on loopback, without authentication', () => {
   let browser: Browser;
-  let site: Server;
-  let provider: MemoryProvider;
-  let node: HttpServer;
+  let service: HttpService;
+  let door: BrowserDoor;
+  let page: Page;
+  const statuses: number[] = [];
+  const start = async (options: HttpServiceOptions = {}): Promise<void> => {
+    service = await HttpService.start(options);
+    for (const [key, type, body] of VALUES) {
+      const { status, text } = await service.send({
+        method: 'PUT',
+        path: `/api/v1/configs/${key}`,
+        headers: { 'Content-Type': type },
+        body,
+      });
+      if (status !== 201) throw new Error(`PUT ${key}: ${status} ${text}`);
+    }
+  };
 
   beforeAll(async () => {
-    browser = await launchChromium({ hosts: { 'evil.test': '127.0.0.1', 'site.test': '127.0.0.1' } });
-    site = await startSite();
+    browser = await launchChromium({ hosts: { 'evil.test': '127.0.0.1' } });
   }, 300_000);
-  afterAll(async () => {
-    await browser.close();
-    site.closeAllConnections();
-    site.close();
+  afterAll(() => browser.close());
+  beforeEach(async () => {
+    page = await browser.newPage();
+    statuses.length = 0;
+    page.on('response', (response) => !response.url().endsWith('/page') && statuses.push(response.status()));
+  });
+  afterEach(async () => {
+    await page.close();
+    await door[Symbol.asyncDispose]();
+    await service[Symbol.asyncDispose]();
   });
 
-  async function startNode(corsOrigins: readonly string[]): Promise<void> {
-    provider = new MemoryProvider();
-    await provider.open();
-    node = await startHttpServer({ provider, namespace: 'app/config', corsOrigins });
-    await fetch(`${node.url}${ITEM}`, {
-      method: 'PUT',
-      body: JSON.stringify({ value: SECRET }),
-      headers: { 'Content-Type': 'application/json' },
-    });
-  }
+  // What follows would prove nothing if these attempts did not work at all.
+  it('is read and written by every attempt from a page of its own', async () => {
+    await start();
+    door = await BrowserDoor.open(service.port);
+    const base = `http://127.0.0.1:${door.port}`;
+    await page.goto(`${base}/page`);
+    const told: Record<string, string> = {};
+    for (const [name, source] of Object.entries(READS)) told[name] = await attempt(page, base, source);
+    const { 'fetch of the status': status, 'long-poll': poll, ...values } = told;
+    expect(status).toContain('"revision":');
+    expect(poll).toContain('"changes":');
+    expect(Object.entries(values).filter(([, text]) => !text.includes(SECRET))).toEqual([]);
+    expect(await findWrites(page, base, service)).toEqual(Object.keys(WRITES));
+  });
 
-  async function stopNode(): Promise<void> {
-    await node.close({ graceMs: 100 });
-    await provider.close();
-  }
-
-  /** The store, as the service itself shows it to somebody on this machine. */
-  const stored = async (): Promise<unknown> =>
-    z.object({ revision: z.int(), items: z.array(z.unknown()) }).parse(await (await fetch(`${node.url}/api/v1/configs`)).json());
-
-  async function attack(page: Page, base: string): Promise<readonly Attempt[]> {
-    return z.array(z.tuple([z.string(), z.string()])).parse(await page.evaluate(`(${ATTACK})(${JSON.stringify(base)})`));
-  }
-
-  describe('of an origin that was not allowed', () => {
+  describe.each([
+    ['another port of the same address', '127.0.0.1', '/page'],
+    ['another name of this machine', 'localhost', '/page'],
+    ['another site', 'evil.test', '/page'],
+    ['its own address, in a sandbox', '127.0.0.1', '/page?sandbox'],
+  ])('to a page of %s', (_name, host, path) => {
+    let base: string;
     beforeEach(async () => {
-      await startNode([]);
-      return stopNode;
+      await start();
+      door = await BrowserDoor.open(service.port);
+      base = path === '/page' ? service.url : `http://127.0.0.1:${door.port}`;
+      await page.goto(`http://${host}:${door.port}${path}`);
     });
 
-    it.each(['127.0.0.1', 'localhost', 'site.test'])('at %s can neither read nor write', async (host) => {
-      const before = await stored();
-      const page = await browser.newPage();
-      await page.goto(`http://${host}:${portOf(site)}/`);
-      const outcomes = await attack(page, node.url);
-      await page.close();
-      expect(outcomes.length).toBeGreaterThan(20);
-      expect(outcomes.filter(([name, outcome]) => outcome !== 'blocked' && !(name.endsWith('without CORS') && outcome === '0 '))).toEqual(
-        [],
-      );
-      expect(await stored()).toEqual(before);
+    it('tells nothing', async () => {
+      expect(await findLeaks(page, base)).toEqual([]);
     });
 
-    it('under a rebound host name can neither read nor write', async () => {
-      const before = await stored();
-      const base = `http://evil.test:${node.port}`;
-      const page = await browser.newPage();
-      // To the browser this is the page's own origin: only the Host header tells.
-      await page.goto(`${base}/`);
-      expect(await page.textContent('body')).toContain('HOST_NOT_ALLOWED');
-      const outcomes = await attack(page, base);
-      await page.close();
-      expect(outcomes.some(([, outcome]) => outcome.includes(SECRET) || outcome === 'written' || outcome === 'ran')).toBe(false);
-      expect(outcomes.filter(([name]) => name.startsWith('write by PUT cors')).map(([, outcome]) => outcome)).toEqual(
-        Array.from({ length: 4 }, () => 'answered 421'),
-      );
-      expect(await stored()).toEqual(before);
-    });
-
-    it('does not run a stored page, whatever type it claims', async () => {
-      const html =
-        '<!doctype html><title>still</title><script>document.title = "ran"; fetch("/api/v1/configs/app/secret", { method: "DELETE" })</script>';
-      await fetch(`${node.url}/api/v1/configs/app/page`, { method: 'PUT', body: html, headers: { 'Content-Type': 'text/html' } });
-      const before = await stored();
-      const page = await browser.newPage();
-      const response = await page.goto(`${node.url}/api/v1/configs/app/page?raw`);
-      expect(await response?.text()).toBe(html);
-      expect(await page.title()).toBe('still');
-      await page.close();
-      expect(await stored()).toEqual(before);
+    it('is not open for writing', async () => {
+      expect(await findWrites(page, base, service)).toEqual([]);
+      expect(statuses).toContain(403);
     });
   });
 
-  describe('of an origin that was allowed', () => {
+  it('answers nothing to a page whose name was bound anew to this machine', async () => {
+    await start();
+    door = await BrowserDoor.open(service.port);
+    const base = `http://evil.test:${door.port}`;
+    await page.goto(`${base}/page`);
+    expect(await findLeaks(page, base).then((leaks) => leaks.filter((leak) => !leak.includes('HOST_NOT_ALLOWED')))).toEqual([]);
+    expect(await findWrites(page, base, service)).toEqual([]);
+    expect(statuses.length).toBeGreaterThan(20);
+    expect(new Set(statuses)).toEqual(new Set([421]));
+  });
+
+  describe('with an origin named in --cors-origins', () => {
     beforeEach(async () => {
-      await startNode([`http://site.test:${portOf(site)}`]);
-      return stopNode;
+      await start();
+      door = await BrowserDoor.open(service.port);
+      await service[Symbol.asyncDispose]();
+      await start({ corsOrigins: [`http://localhost:${door.port}`] });
     });
 
-    it('reads, writes and sees the headers it needs', async () => {
-      const page = await browser.newPage();
-      await page.goto(`http://site.test:${portOf(site)}/`);
-      const seen = await page.evaluate(`(async (item) => {
-        const written = await fetch(item, { method: 'PUT', headers: { 'Content-Type': 'application/json', 'If-Match': (await fetch(item)).headers.get('etag') }, body: '{"value":"new"}' });
-        return [written.status, written.headers.has('attune-cursor'), written.headers.has('etag'), await (await fetch(item + '?raw')).text()];
-      })(${JSON.stringify(node.url + ITEM)})`);
-      await page.close();
-      expect(seen).toEqual([200, true, true, '"new"']);
-    });
-
-    it('is the only one: another origin still can neither read nor write', async () => {
-      const before = await stored();
-      const page = await browser.newPage();
-      await page.goto(`http://localhost:${portOf(site)}/`);
-      const outcomes = await attack(page, node.url);
-      await page.close();
-      expect(outcomes.filter(([name, outcome]) => outcome !== 'blocked' && !(name.endsWith('without CORS') && outcome === '0 '))).toEqual(
-        [],
+    it('is read, written and watched by pages of that origin, which see the headers that go with it', async () => {
+      await page.goto(`http://localhost:${door.port}/page`);
+      const told = await attempt(
+        page,
+        service.url,
+        `
+        const read = await fetch(key('app/secret'));
+        const etag = read.headers.get('ETag');
+        const source = new EventSource(base + '/api/v1/watch?key=app/secret&since=' + read.headers.get('Attune-Cursor'));
+        const changed = new Promise((resolve) => source.addEventListener('change', ({ data, lastEventId }) => resolve([JSON.parse(data).changes[0].newValue, lastEventId])));
+        await new Promise((resolve) => source.addEventListener('synced', resolve));
+        const put = await fetch(key('app/secret'), { method: 'PUT', headers: { 'Content-Type': 'application/json', 'If-Match': etag }, body: '{"value":"changed"}' });
+        const [newValue, id] = await changed;
+        source.close();
+        const conflict = await fetch(key('app/secret'), { method: 'DELETE', headers: { 'If-Match': etag } });
+        const created = await fetch(key('app/new'), { method: 'PUT', headers: { 'If-None-Match': '*' }, body: 'x' });
+        const page = await fetch(base + '/api/v1/configs?limit=1');
+        const held = await fetch(key('app/secret'), { headers: { 'If-None-Match': put.headers.get('ETag'), Prefer: 'wait=1' } });
+        const deleted = await fetch(key('app/secret'), { method: 'DELETE' });
+        return JSON.stringify({
+          read: [read.status, (await read.json()).value, etag !== null, read.headers.get('Attune-Revision') !== null],
+          put: [put.status, newValue, put.headers.get('ETag') === '"' + id + '"'],
+          conflict: [conflict.status, (await conflict.json()).code],
+          created: [created.status, created.headers.get('Location')],
+          page: page.headers.get('Link') !== null,
+          held: [held.status, held.headers.get('Preference-Applied')],
+          deleted: deleted.status,
+        });`,
       );
-      expect(await stored()).toEqual(before);
+      expect(JSON.parse(told.replace(/^learned /, ''))).toEqual({
+        read: [200, SECRET, true, true],
+        put: [200, 'changed', true],
+        conflict: [412, 'CONFLICT'],
+        created: [201, '/api/v1/configs/app/new'],
+        page: true,
+        held: [304, 'wait=1'],
+        deleted: 204,
+      });
     });
+
+    it.each(['127.0.0.1', 'evil.test'])('is closed to pages of %s', async (host) => {
+      await page.goto(`http://${host}:${door.port}/page`);
+      expect(await findLeaks(page, service.url)).toEqual([]);
+      expect(await findWrites(page, service.url, service)).toEqual([]);
+    });
+  });
+
+  it.each([
+    ['text/html', `<!doctype html><title>data</title><p>${SECRET}</p><script>document.title = 'ran';</script>`],
+    [
+      'text/xml',
+      `<svg xmlns="http://www.w3.org/2000/svg"><title>data</title><text>${SECRET}</text><script>document.querySelector('title').textContent = 'ran';</script></svg>`,
+    ],
+  ])('shows a stored %s value without running its scripts', async (type, body) => {
+    await start();
+    door = await BrowserDoor.open(service.port);
+    await service.send({ method: 'PUT', path: '/api/v1/configs/app/page', headers: { 'Content-Type': type }, body });
+    await page.goto(`${service.url}/api/v1/configs/app/page?raw`);
+    expect(await page.evaluate('document.documentElement.textContent')).toContain(SECRET);
+    expect(await page.evaluate(`document.querySelector('title').textContent`)).toBe('data');
   });
 });

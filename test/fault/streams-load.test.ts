@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { streamFilterAt } from './streams-filters.ts';
+import { streamFilterAt, type Filter } from './streams-filters.ts';
 import { Follower } from './streams-follower.ts';
 import type { Census } from './streams-node.ts';
 import { StreamsNodeProcess } from './streams-node-process.ts';
@@ -65,15 +65,16 @@ async function watchWrites(node: StreamsNodeProcess, { streams, polls, writes }:
   await writeEach(node, MARKER);
   const history = await node.call('history');
   const [truth, wholeTruth] = [truthOf(history, start), truthOf(history, 0)];
-  const isToldAll = ({ kind, filter, answers }: Poller): boolean => {
-    const last = truth(filter).at(-1)?.at(-1);
+  // Every key has changed in the end: who was told of the last change of its filter has been told of what came before, or never will be.
+  const last = (filter: Filter): string => truth(filter).at(-1)?.at(-1) ?? '';
+  const isAtEnd = ({ kind, filter, answers, failure }: Poller): boolean => {
     const told = answers.at(-1)?.at(-1);
-    return kind === 'conditional' ? told?.split(' ')[0] === last?.split(' ')[0] : told === last;
+    return failure !== undefined || (kind === 'conditional' ? told?.split(' ')[0] === last(filter).split(' ')[0] : told === last(filter));
   };
   await until('every stream was told the last change', () =>
-    followers.every(({ filter, frames }) => frames.length >= truth(filter).length),
+    followers.every(({ filter, frames }) => frames.at(-1)?.at(-1) === last(filter)),
   );
-  await until('every poll was told the last change', () => pollers.every((poller) => poller.failure !== undefined || isToldAll(poller)));
+  await until('every poll was told the last change', () => pollers.every(isAtEnd));
   for (const watcher of [...followers, ...pollers]) watcher.close();
   return { followers, pollers, atFull, acknowledged, history, truth, wholeTruth };
 }

@@ -36,7 +36,7 @@ export class StreamsNodeProcess implements AsyncDisposable {
 
   static async start(options: StreamsNodeOptions = {}): Promise<StreamsNodeProcess> {
     const child = fork(join(import.meta.dirname, 'streams-node.ts'), [JSON.stringify(options)], {
-      execArgv: ['--expose-gc', '--import', 'tsx', ...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : [])],
+      execArgv: ['--expose-gc', '--import', 'tsx'],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       serialization: 'json',
     });
