@@ -5,15 +5,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Cli, startServe, type CliOptions, type CliResult, type RunningCli } from './cli-process.ts';
 
 let cli: Cli;
-let server: RunningCli;
+let server: RunningCli | undefined;
 let url: string;
 beforeAll(async () => {
   cli = Cli.build();
   ({ running: server, url } = await startServe(cli, ['--data-dir', 'data']));
 });
 afterAll(async () => {
-  server.kill('SIGTERM');
-  await server.ended;
+  server?.kill('SIGTERM');
+  await server?.ended;
   cli[Symbol.dispose]();
 });
 

@@ -15,14 +15,14 @@ describe('attune serve', () => {
   it('says where it is and what to try, and ends with 0 on SIGTERM', async () => {
     const { running, url } = await serve(['--provider', 'memory:']);
     expect(running.stdout).toMatch(/^attune \d+\.\d+\.\d+ {2}\S.* {2}http:\/\/127\.0\.0\.1:\d+ {2}loopback only, no authentication\n/);
-    expect((await cli.run(['set', 'a', '1', '--url', url])).code).toBe(0);
+    expect(await cli.run(['set', 'a', '1', '--url', url])).toMatchObject({ code: 0, stderr: '' });
     running.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('keeps what was written over a restart, in the folder it was given', async () => {
     const first = await serve(['--data-dir', 'kept']);
-    expect((await cli.run(['set', 'app/a', '20', '--url', first.url])).code).toBe(0);
+    expect(await cli.run(['set', 'app/a', '20', '--url', first.url])).toMatchObject({ code: 0, stderr: '' });
     first.running.kill('SIGTERM');
     expect((await first.running.ended).code).toBe(0);
     const second = await serve(['--data-dir', 'kept']);
