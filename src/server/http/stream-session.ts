@@ -78,8 +78,8 @@ export class StreamSession implements ConfigSubscriber {
   onBatch(batch: ConfigBatch): void {
     if (this.#isEnded) return;
     if (this.#isCurrent) {
-      // Current means that nothing of this filter lies between the position and this batch. One with a gap holds older versions.
-      if (!batch.gap) this.#position = Math.max(this.#position, batch.revision - 1) as Revision;
+      // Current means that nothing of this filter lies between the position and this batch.
+      this.#position = Math.max(this.#position, firstVersionOf(batch) - 1) as Revision;
       this.#isCurrent = false;
     }
     this.#pump();
@@ -257,6 +257,11 @@ export class StreamSession implements ConfigSubscriber {
     clearTimeout(this.#stall);
     this.#stall = undefined;
   }
+}
+
+/** The lowest version in `batch`: its own revision, save in a gap, which holds many. */
+function firstVersionOf(batch: ConfigBatch): number {
+  return batch.gap ? batch.derived.reduce((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
 }
 
 function encodeStatus(state: ServiceState, since: number): Buffer {
