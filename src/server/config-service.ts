@@ -95,6 +95,7 @@ export class ConfigService {
     this.#writer = new Writer({
       cache: this.#cache,
       layout: this.layout,
+      marks: this.#epochs.keys,
       limits: this.limits,
       etagOf: (item) => this.etagOf(item.version),
       now: options.now ?? Date.now,

@@ -23,6 +23,8 @@ export interface CommitFault {
   readonly isApplied: boolean;
   /** Default: an OutcomeUnknownError. Null: the reply comes after all. */
   readonly error?: Error | null;
+  /** Nothing is heard until the caller's deadline. */
+  readonly hangs?: boolean;
   /** Runs before the store is asked. */
   readonly before?: () => Promise<void>;
   /** Runs after the store has decided and before the caller is told. */
@@ -31,6 +33,7 @@ export interface CommitFault {
 
 export const REPLY_LOST: CommitFault = { isApplied: true };
 export const REQUEST_LOST: CommitFault = { isApplied: false };
+export const HANGS: CommitFault = { isApplied: false, hangs: true };
 export const REFUSED: CommitFault = { isApplied: false, error: new UnavailableError('the store refuses: no leader') };
 
 /**
@@ -91,7 +94,7 @@ export class FaultyProvider implements ConfigProvider {
     this.#gate = undefined;
   }
 
-  /** Watches, open ones too, deliver nothing any more, not even progress, and do not end. */
+  /** Watches, open ones too, deliver nothing any more, not even progress or their end: the other side is gone without a word. */
   silence(): void {
     this.#isSilent = true;
     for (const watch of this.#watches) watch.silence();
@@ -149,6 +152,7 @@ export class FaultyProvider implements ConfigProvider {
     await fault?.before?.();
     const revision = fault && !fault.isApplied ? undefined : await this.#inner.commit(transaction, options);
     await fault?.after?.();
+    if (fault?.hangs) await sleep(options?.deadlineMs ?? 5_000);
     if (revision !== undefined && (!fault || fault.error === null)) return revision;
     throw fault?.error ?? new OutcomeUnknownError('the connection broke before the reply');
   }
@@ -237,6 +241,17 @@ class FaultyWatch implements StoreWatch {
     this.#inner.requestProgress();
   }
 
+  /** The next batch, or the end; nothing for ever once silent. */
+  async #heard(iterator: AsyncIterator<StoredBatch>): Promise<IteratorResult<StoredBatch>> {
+    try {
+      const step = await iterator.next();
+      return this.#isSilent ? await SILENCE : step;
+    } catch (error) {
+      if (this.#isSilent) await SILENCE;
+      throw error;
+    }
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<StoredBatch, void, undefined> {
     const { signal, after, isCompacted, cutAfter, gate } = this.#options;
     const batches = this.#options.isMerging ? merged(this.#inner) : this.#inner;
@@ -246,16 +261,13 @@ class FaultyWatch implements StoreWatch {
       for (let delivered = 0; !this.#isCut && !signal.aborted;) {
         if (cutAfter !== undefined && delivered >= cutAfter) this.#isCut = true;
         if (this.#isCut) break;
-        const step = await Promise.race([iterator.next(), this.#ended.passed]);
+        const step = await Promise.race([this.#heard(iterator), this.#ended.passed]);
         const held = gate();
         if (held) await Promise.race([held.passed, this.#ended.passed]);
         if (!step || this.#isCut || signal.aborted) break;
         if (step.done) return;
-        if (this.#isSilent) await this.#ended.passed;
-        else {
-          delivered++;
-          yield step.value;
-        }
+        delivered++;
+        yield step.value;
       }
     } finally {
       this.#options.onEnd();
@@ -265,6 +277,9 @@ class FaultyWatch implements StoreWatch {
     if (!signal.aborted) throw new UnavailableError('the connection was reset');
   }
 }
+
+/** A connection that never says another word. */
+const SILENCE = new Promise<never>(() => undefined);
 
 class Gate {
   readonly passed: Promise<void>;

@@ -61,6 +61,7 @@ type Step = 'join' | 'list' | 'resume' | 'renew';
 export class Feed {
   readonly #options: FeedOptions;
   #watch: StoreWatch | undefined;
+  #interrupt: ((reason: Error) => void) | undefined;
   #target: Revision | undefined;
   #loaded = false;
   /** The mirror was seen to hold this node's mark. */
@@ -73,6 +74,11 @@ export class Feed {
   /** Asks the store for progress, so that a reader that waits for a revision without changes under the prefix is served. */
   requestProgress(): void {
     this.#watch?.requestProgress();
+  }
+
+  /** Ends the watch, as if the connection were lost, so that the history is looked at before anything else is followed. */
+  recheck(reason: Error): void {
+    this.#interrupt?.(reason);
   }
 
   /** Runs until `signal` aborts. Never rejects. */
@@ -168,6 +174,11 @@ export class Feed {
     const watching = new AbortController();
     const stop = (): void => watching.abort();
     signal.addEventListener('abort', stop);
+    let failure: Error = new UnavailableError(`the watch was silent for ${silenceMs} ms`);
+    this.#interrupt = (reason) => {
+      failure = reason;
+      watching.abort();
+    };
     let heardAt = performance.now();
     const watch = provider.watch(prefix, { after: mirror.revision, signal: watching.signal });
     const pulse = setInterval(() => {
@@ -185,11 +196,12 @@ export class Feed {
       }
     } finally {
       this.#watch = undefined;
+      this.#interrupt = undefined;
       clearInterval(pulse);
       signal.removeEventListener('abort', stop);
       watching.abort();
     }
-    if (!signal.aborted) throw new UnavailableError(`the watch was silent for ${silenceMs} ms`);
+    if (!signal.aborted) throw failure;
   }
 
   #apply(batch: StoredBatch): void {

@@ -3,6 +3,7 @@ import {
   AttuneError,
   ClosedError,
   DeadlineExceededError,
+  UnavailableError,
   type CallOptions,
   type ConfigProvider,
   type Revision,
@@ -195,6 +196,16 @@ export class StoreCache<Derived> {
       signal?.addEventListener('abort', onAbort);
       this.requestProgress();
     });
+  }
+
+  /**
+   * The store answered from before what this node has seen of it: it was rolled back or replaced, and the watch did not tell. Has the feed
+   * look at once; returns the error for whoever found out.
+   */
+  doubt(reason: string): UnavailableError {
+    const error = new UnavailableError(`the store was rolled back or replaced: ${reason}`);
+    this.#feed.recheck(error);
+    return error;
   }
 
   /** Ends the feed and settles every waiter. The provider stays open: who opened it closes it. Idempotent. */

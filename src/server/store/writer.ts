@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AttuneError, DeadlineExceededError, isAttuneError, OutcomeUnknownError, UnavailableError } from '../../core/errors.ts';
+import { AttuneError, DeadlineExceededError, isAttuneError, OutcomeUnknownError, UnavailableError, type ErrorCode } from '../../core/errors.ts';
 import type { ChangeType } from '../../core/item.ts';
 import type { ConfigKey } from '../../core/key.ts';
 import type { Revision } from '../../core/revision.ts';
@@ -17,6 +17,14 @@ const MAX_ATTEMPTS_MS = 2_000;
 const COMMIT_MS = 1_500;
 const SETTLE_MS = 500;
 const VISIBLE_MS = 3_000;
+/** What a store says only of a commit that it certainly did not apply, beside CONFLICT. After anything else it may have. */
+const NOT_APPLIED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'UNAVAILABLE',
+  'UNAUTHENTICATED',
+  'PERMISSION_DENIED',
+  'VALUE_TOO_LARGE',
+  'INVALID_ARGUMENT',
+]);
 
 /** What a write came to, built from what was committed. */
 export type WriteResult =
@@ -26,6 +34,8 @@ export type WriteResult =
 export interface WriterOptions {
   readonly cache: StoreCache<unknown>;
   readonly layout: Layout;
+  /** Keys that tell the store's history: no write decided on one history passes in another. */
+  readonly marks: readonly string[];
   readonly limits: WriteLimits;
   readonly etagOf: (item: ItemState) => string;
   readonly now: () => number;
@@ -53,8 +63,9 @@ export class Writer {
    * was changed. OUTCOME_UNKNOWN: it may have been. DEADLINE_EXCEEDED with `committed: true`: it was, this node is behind.
    */
   async write(request: WriteRequest): Promise<WriteResult> {
+    const deadline = this.#options.now() + MAX_ATTEMPTS_MS;
     const previous = this.#queues.get(request.key);
-    const current = (previous ?? Promise.resolve()).then(() => this.#write(request));
+    const current = (previous ?? Promise.resolve()).then(() => this.#write(request, deadline));
     const settled = current.then(
       () => undefined,
       () => undefined,
@@ -67,11 +78,11 @@ export class Writer {
     }
   }
 
-  async #write(request: WriteRequest): Promise<WriteResult> {
+  async #write(request: WriteRequest, deadline: number): Promise<WriteResult> {
     this.#requireWritable();
     const { cache, layout, limits, etagOf, now, random } = this.#options;
     const { key } = request;
-    const deadline = now() + MAX_ATTEMPTS_MS;
+    if (now() >= deadline) throw new UnavailableError(`too many writes of ${key} are waiting; nothing was changed, try again`);
     let state: KeyState = { value: cache.mirror.get(layout.valueKey(key)), sidecar: cache.mirror.get(layout.sidecarKey(key)) };
     let isProven = false;
     for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline;) {
@@ -83,8 +94,12 @@ export class Writer {
         isProven = true;
         continue;
       }
+      const known = cache.revision;
       const revision = await this.#commit(key, decision, state);
-      if (revision !== undefined) return await this.#answer(key, decision, state, revision);
+      if (revision !== undefined) {
+        await this.#show(key, revision, known);
+        return resultOf(key, decision, state, revision);
+      }
       const decidedOn = state;
       if (attempt++ > 0) await sleep(random() * 10 * attempt);
       state = await this.#readState(key);
@@ -99,12 +114,15 @@ export class Writer {
 
   /** The revision of the commit; undefined if it was certainly not applied because something had moved. */
   async #commit(key: ConfigKey, decision: CommitDecision, state: KeyState): Promise<Revision | undefined> {
+    const { cache, marks } = this.#options;
+    const { checks, operations } = decision.transaction;
+    const history = marks.map((mark) => ({ key: mark, revision: cache.mirror.get(mark)?.revision ?? null }));
     try {
-      return await this.#options.cache.provider.commit(decision.transaction, { deadlineMs: COMMIT_MS });
+      return await cache.provider.commit({ checks: [...checks, ...history], operations }, { deadlineMs: COMMIT_MS });
     } catch (error) {
       if (isAttuneError(error, 'CONFLICT')) return undefined;
-      if (isAttuneError(error, 'OUTCOME_UNKNOWN')) return this.#settle(key, decision, state, error);
-      throw storeFailure(error, STORE_FAILED);
+      if (isAttuneError(error) && NOT_APPLIED.has(error.code)) throw storeFailure(error, STORE_FAILED);
+      return this.#settle(key, decision, state, error);
     }
   }
 
@@ -124,22 +142,35 @@ export class Writer {
     throw unknown;
   }
 
-  async #answer(key: ConfigKey, decision: CommitDecision, state: KeyState, revision: Revision): Promise<WriteResult> {
+  /** Resolves when this node's mirror shows the write. `known` is the revision that it showed when the commit was sent. */
+  async #show(key: ConfigKey, revision: Revision, known: Revision): Promise<void> {
+    const { cache } = this.#options;
     try {
-      await this.#options.cache.reached(revision, { deadlineMs: VISIBLE_MS });
+      if (revision <= known) throw cache.doubt(`the store committed at ${revision}, this node had seen ${known}`);
+      await cache.reached(revision, { deadlineMs: VISIBLE_MS });
     } catch (error) {
       throw new DeadlineExceededError(`${key} was written as version ${revision}, but this node does not show it yet`, {
         cause: error,
         details: { committed: true, version: revision },
       });
     }
-    return resultOf(key, decision, state, revision);
   }
 
+  /**
+   * What the store holds, once this node's mirror has come as far: an answer that names it must not be ahead of what this node shows, and
+   * names it by the epoch that covers it.
+   */
   async #readState(key: ConfigKey): Promise<KeyState> {
-    const { cache, layout } = this.#options;
+    const { cache, layout, marks } = this.#options;
+    const known = cache.revision;
     const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
-    const { entries } = await cache.provider.read([valueKey, sidecarKey], { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
+    const { entries, revision } = await cache.provider.read([valueKey, sidecarKey, ...marks], { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
+    try {
+      if (revision < known) throw cache.doubt(`the store is at ${revision}, this node had seen ${known}`);
+      await cache.reached(Math.max(0, ...entries.map((entry) => entry.revision)) as Revision, { deadlineMs: VISIBLE_MS });
+    } catch (error) {
+      throw new UnavailableError('this node is behind the store; nothing was changed, try again', { cause: error });
+    }
     return { value: entries.find((entry) => entry.key === valueKey), sidecar: entries.find((entry) => entry.key === sidecarKey) };
   }
 
