@@ -124,11 +124,10 @@ export class HttpStream {
   }
 
   async #more(): Promise<void> {
+    // Made here, so that its stack names who waits.
+    const silence = new Error(`nothing came for ${BLOCK_MS} ms`);
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`nothing came for ${BLOCK_MS} ms; unfinished: ${JSON.stringify(this.#text)}`)),
-        BLOCK_MS,
-      );
+      const timer = setTimeout(() => reject(silence), BLOCK_MS);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
