@@ -12,7 +12,8 @@ import type { ChangeLog } from '../../core/log-watch.ts';
 import { RecentBatches } from '../local/recent-batches.ts';
 import { trimHistory, type History, type RetentionOptions } from './retention.ts';
 import { sqliteCode, SQLITE_BUSY, SQLITE_FULL } from './sqlite-error.ts';
-import type { VersionStore } from './version-store.ts';
+import type { StoreFile } from './store-file.ts';
+import { VersionStore } from './version-store.ts';
 import { applyGroup, type AppliedGroup, type WriteOutcome } from './write-group.ts';
 
 /** Versions looked at in one transaction of an explicit compaction. */
@@ -25,7 +26,7 @@ const COMPACT_VERSIONS = 512;
 export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   /** True if there was no store and this one created it. */
   readonly isNew: boolean;
-  readonly #open: () => VersionStore;
+  readonly #open: () => StoreFile;
   readonly #limits: Required<RetentionOptions>;
   readonly #onReopened: () => void;
   /** Undefined after an I/O error, until opening the file again succeeds. */
@@ -39,14 +40,16 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
    * `onReopened` is called when the file was opened again after an I/O error: its end may be another than the one known before.
    * @throws {UnavailableError} `open` fails.
    */
-  constructor(open: () => VersionStore, limits: Required<RetentionOptions>, onReopened: () => void) {
+  constructor(open: () => StoreFile, limits: Required<RetentionOptions>, onReopened: () => void) {
     this.#open = open;
     this.#limits = limits;
     this.#onReopened = onReopened;
-    this.#versions = open();
-    this.isNew = this.#versions.isNew;
-    this.#history = historyOf(this.#versions);
-    this.#recent = new RecentBatches(this.#history.head);
+    const { versions, history } = openVersions(open);
+    versions.file.tryCheckpoint();
+    this.isNew = versions.file.isNew;
+    this.#versions = versions;
+    this.#history = history;
+    this.#recent = new RecentBatches(history.head);
   }
 
   head(): Revision {
@@ -86,18 +89,19 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
     let applied: AppliedGroup;
     let history: History;
     try {
-      versions.begin();
+      versions.file.begin();
       applied = applyGroup(versions, this.#history.head, transactions);
       if (applied.head === this.#history.head) {
-        versions.rollback();
+        versions.file.rollback();
         return applied.outcomes;
       }
       const added = applied.batches.reduce((sum, batch) => sum + batch.changes.length, 0);
       const bytes = applied.batches.reduce((sum, batch) => sum + batchBytes(batch), this.#history.bytes);
       history = trimHistory(versions, { ...this.#history, head: applied.head, bytes }, added, this.#limits);
+      versions.file.prepareCommit();
     } catch (error) {
       this.#rollBack(versions);
-      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+      throw versions.file.failure(error);
     }
     this.#commit(versions);
     this.#history = history;
@@ -109,15 +113,16 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   compactStep(revision: Revision): boolean {
     const versions = this.#writable();
     const { head, compacted, bytes } = this.#history;
-    const steps = versions.sizes(compacted, COMPACT_VERSIONS).filter((size) => size.revision <= revision);
+    const steps = this.#attempt(() => versions.sizes(compacted, COMPACT_VERSIONS)).filter((size) => size.revision <= revision);
     const to = steps.at(-1)?.revision;
     if (to === undefined) return false;
     try {
-      versions.begin();
+      versions.file.begin();
       versions.compact(compacted, to);
+      versions.file.prepareCommit();
     } catch (error) {
       this.#rollBack(versions);
-      throw versions.failure(error);
+      throw versions.file.failure(error);
     }
     this.#commit(versions);
     this.#history = { head, compacted: to, bytes: steps.reduce((left, step) => left - step.bytes, bytes) };
@@ -125,30 +130,31 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   }
 
   close(): void {
-    this.#versions?.close();
+    this.#versions?.file.close();
     this.#versions = undefined;
   }
 
   #commit(versions: VersionStore): void {
     try {
-      versions.commit();
+      versions.file.commit();
     } catch (error) {
       const code = sqliteCode(error);
       // The disk had no room for the log record, or another process the lock: the record that makes a commit was not written.
       const wasNotWritten = code === SQLITE_FULL || code === SQLITE_BUSY;
       const isRolledBack = this.#rollBack(versions);
-      if (wasNotWritten && isRolledBack) throw versions.failure(error);
+      if (wasNotWritten && isRolledBack) throw versions.file.failure(error);
       // Anything else (a failed flush, above all) says nothing about what the disk will show after a crash.
       if (isRolledBack) this.#reopen(versions);
-      throw new OutcomeUnknownError(`${versions.failure(error).message}; the write may be there or not`, { cause: error });
+      throw new OutcomeUnknownError(`${versions.file.describeFailure(error).message}; the write may be there or not`, { cause: error });
     }
+    versions.file.shortenLog();
   }
 
   /** Takes back what is not committed; true if the file then says that it is at our head. If not, it is opened again. */
   #rollBack(versions: VersionStore): boolean {
     try {
-      versions.rollback();
-      if (!versions.isInTransaction && versions.readMeta().revision === this.#history.head) return true;
+      versions.file.rollback();
+      if (!versions.file.isInTransaction && versions.readMeta().revision === this.#history.head) return true;
     } catch (error) {
       if (sqliteCode(error) === undefined) throw error;
     }
@@ -158,7 +164,7 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
 
   #reopen(versions: VersionStore): void {
     this.#versions = undefined;
-    versions.abandon();
+    versions.file.abandon();
     try {
       this.#usable();
     } catch {
@@ -168,15 +174,13 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
 
   #usable(): VersionStore {
     if (this.#versions) return this.#versions;
-    const versions = this.#open();
-    try {
-      if (versions.isNew) throw new UnavailableError('the file of the store is gone; restore it from a backup');
-      this.#history = historyOf(versions);
-    } catch (error) {
-      versions.abandon();
-      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+    const { versions, history } = openVersions(this.#open);
+    if (versions.file.isNew) {
+      versions.file.abandon();
+      throw new UnavailableError('the file of the store is gone; restore it from a backup');
     }
-    this.#recent = new RecentBatches(this.#history.head);
+    this.#history = history;
+    this.#recent = new RecentBatches(history.head);
     this.#versions = versions;
     this.#isSettled = false;
     this.#onReopened();
@@ -186,7 +190,7 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
   #writable(): VersionStore {
     if (this.#versions && this.#isSettled) return this.#versions;
     return this.#attempt((versions) => {
-      versions.checkpoint();
+      versions.file.checkpoint();
       this.#isSettled = true;
       return versions;
     });
@@ -197,12 +201,20 @@ export class DurableStore implements Omit<ChangeLog, 'nextTurn'> {
     try {
       return action(versions);
     } catch (error) {
-      throw sqliteCode(error) === undefined ? error : versions.failure(error);
+      throw versions.file.failure(error);
     }
   }
 }
 
-function historyOf(versions: VersionStore): History {
-  const { revision: head, compacted } = versions.readMeta();
-  return { head, compacted, bytes: versions.bytesAfter(compacted) };
+/** The file, and how much of the past it keeps. */
+function openVersions(open: () => StoreFile): { readonly versions: VersionStore; readonly history: History } {
+  const file = open();
+  try {
+    const versions = new VersionStore(file);
+    const { revision: head, compacted } = versions.readMeta();
+    return { versions, history: { head, compacted, bytes: versions.bytesAfter(compacted) } };
+  } catch (error) {
+    file.abandon();
+    throw file.failure(error);
+  }
 }

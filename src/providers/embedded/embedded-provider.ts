@@ -21,7 +21,7 @@ import { DirectoryLock } from './directory-lock.ts';
 import { DurableStore } from './durable-store.ts';
 import { resolveRetention, type RetentionOptions } from './retention.ts';
 import { loadSqlite, type OpenSqlite } from './sqlite.ts';
-import { VersionStore } from './version-store.ts';
+import { StoreFile } from './store-file.ts';
 import type { WriteOutcome } from './write-group.ts';
 
 export interface EmbeddedProviderOptions extends RetentionOptions {
@@ -140,7 +140,7 @@ export class EmbeddedProvider implements ConfigProvider {
     const lock = DirectoryLock.acquire(openSqlite, directory);
     try {
       directory.createFile(directory.databaseFile);
-      const openFile = (): VersionStore => VersionStore.open(openSqlite, directory.databaseFile);
+      const openFile = (): StoreFile => StoreFile.open(openSqlite, directory.databaseFile);
       const store = new DurableStore(openFile, resolveRetention(this.#options), () => this.#reopened());
       this.#state = { name: 'open', store, lock };
     } catch (error) {

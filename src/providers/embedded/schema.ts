@@ -16,8 +16,8 @@ export const POSITIONS = 128;
 /**
  * History is a list of versions in the order of their revisions; a deletion is a version without value. `entries_by_key` points at the
  * version each present key is at, and every version at the one it replaced. So a commit touches few pages, the state of the past is
- * the present one with later versions taken back, and forgetting follows the list. `meta` holds the format, the store's revision and
- * the revision up to which history was compacted. The view is for people: `sqlite3 attune.db 'select key, value from entries'`.
+ * the present one with later versions taken back, and forgetting follows the list. `meta` holds the format, the store's revision,
+ * the revision up to which history was compacted and the mark of its log. The view is for people: `sqlite3 attune.db 'select key, value from entries'`.
  */
 const SCHEMA = `
   CREATE TABLE meta (
@@ -41,7 +41,7 @@ const SCHEMA = `
   CREATE VIEW entries AS
     SELECT e.key, CAST(v.value AS TEXT) AS value, v.revision, v.created_revision
     FROM entries_by_key AS e JOIN versions AS v ON v.id = e.version_id;
-  INSERT INTO meta VALUES ('format', ${FORMAT}), ('revision', 0), ('compacted', 0);
+  INSERT INTO meta VALUES ('format', ${FORMAT}), ('revision', 0), ('compacted', 0), ('mark', 0);
   PRAGMA application_id = ${APPLICATION_ID};
 `;
 
@@ -70,7 +70,8 @@ export function prepareSchema(database: SqliteDatabase, file: string): { readonl
   if (!isNew) requireFormat(database, file);
   const mode = database.prepare('PRAGMA journal_mode = WAL').get()?.['journal_mode'];
   if (mode !== 'wal') throw new UnavailableError(`${file} cannot have a write-ahead log (a network file system?)`, { details: { file } });
-  database.exec('PRAGMA synchronous = FULL');
+  // The log is checkpointed by us, who have to know when it begins anew.
+  database.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0');
   if (isNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA}; COMMIT`);
   return { isNew };
 }

@@ -19,10 +19,24 @@ const REASONS: ReadonlyMap<number, string> = new Map([
   [SQLITE_NOTADB, 'is not a SQLite database; move it away or restore it from a backup'],
 ]);
 
+/** One driver leaves the code out of some errors; the texts are SQLite's own. */
+const CODES_BY_TEXT: ReadonlyMap<string, number> = new Map([
+  ['database is locked', SQLITE_BUSY],
+  ['attempt to write a readonly database', SQLITE_READONLY],
+  ['disk I/O error', SQLITE_IOERR],
+  ['database disk image is malformed', SQLITE_CORRUPT],
+  ['database or disk is full', SQLITE_FULL],
+  ['unable to open database file', SQLITE_CANTOPEN],
+  ['file is not a database', SQLITE_NOTADB],
+]);
+
+const SQLITE_ERROR = 1;
+
 /** The primary result code in an error of the driver; undefined if it is none. */
 export function sqliteCode(error: unknown): number | undefined {
-  if (typeof error !== 'object' || error === null || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
-  return error.errcode & 0xff; // The rest is the extended code.
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ERR_SQLITE_ERROR') return undefined;
+  if ('errcode' in error && typeof error.errcode === 'number') return error.errcode & 0xff; // The rest is the extended code.
+  return CODES_BY_TEXT.get(error.message) ?? SQLITE_ERROR;
 }
 
 /** What went wrong with `file`, in words for an operator. */

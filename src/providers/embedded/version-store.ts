@@ -1,16 +1,8 @@
 import { prefixEnd } from '../../core/byte-order.ts';
-import {
-  parseRevision,
-  ProtocolError,
-  type Revision,
-  type StoredBatch,
-  type StoredChange,
-  type StoredEntry,
-  type UnavailableError,
-} from '../../core/provider.ts';
-import { POSITIONS, prepareSchema } from './schema.ts';
-import { sqliteCode, storeFailure } from './sqlite-error.ts';
-import type { OpenSqlite, SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from './sqlite.ts';
+import { parseRevision, ProtocolError, type Revision, type StoredBatch, type StoredChange, type StoredEntry } from '../../core/provider.ts';
+import { POSITIONS } from './schema.ts';
+import type { SqliteRow, SqliteStatement, SqliteValue } from './sqlite.ts';
+import type { StoreFile } from './store-file.ts';
 
 /** Above every text: SQLite orders blobs after them. The end of a prefix that has none. */
 const NO_END = new Uint8Array(0);
@@ -40,13 +32,10 @@ export interface RevisionSize {
 }
 
 /**
- * The file: SQL and nothing else. Every method is synchronous and sees what was written before, committed or not; who calls makes a
- * transaction of `begin` … `commit` within one turn, so that nobody reads in between.
+ * The versions in the file: SQL and nothing else. Every method is synchronous and sees what was written before it, committed or not.
  */
 export class VersionStore {
-  readonly isNew: boolean;
-  readonly #file: string;
-  readonly #database: SqliteDatabase;
+  readonly file: StoreFile;
   readonly #current: SqliteStatement;
   readonly #entry: SqliteStatement;
   readonly #list: SqliteStatement;
@@ -58,12 +47,13 @@ export class VersionStore {
   readonly #unpoint: SqliteStatement;
   readonly #dropReplaced: SqliteStatement;
   readonly #dropDeletions: SqliteStatement;
+  readonly #sum: SqliteStatement;
+  readonly #meta: SqliteStatement;
   readonly #setMeta: SqliteStatement;
 
-  private constructor(database: SqliteDatabase, file: string, isNew: boolean) {
-    this.isNew = isNew;
-    this.#file = file;
-    this.#database = database;
+  constructor(file: StoreFile) {
+    const { database } = file;
+    this.file = file;
     this.#current = database.prepare('SELECT version_id, created_revision FROM entries_by_key WHERE key = ?');
     this.#entry = database.prepare(`
       SELECT v.key, v.value, v.revision, v.created_revision
@@ -91,51 +81,21 @@ export class VersionStore {
     this.#dropReplaced = database.prepare('DELETE FROM versions WHERE id IN (SELECT previous_id FROM versions WHERE id >= ? AND id < ?)');
     this.#dropDeletions = database.prepare('DELETE FROM versions WHERE id >= ? AND id < ? AND value IS NULL');
     this.#setMeta = database.prepare('UPDATE meta SET value = ? WHERE name = ?');
-  }
-
-  /** @throws {UnavailableError} the file cannot be used, and why. */
-  static open(openSqlite: OpenSqlite, file: string): VersionStore {
-    let database: SqliteDatabase | undefined;
-    try {
-      database = openSqlite(file);
-      const { isNew } = prepareSchema(database, file);
-      return new VersionStore(database, file, isNew);
-    } catch (error) {
-      database?.close();
-      throw sqliteCode(error) !== undefined ? storeFailure(file, error) : error;
-    }
-  }
-
-  get isInTransaction(): boolean {
-    return this.#database.isTransaction;
+    this.#sum = database.prepare(`
+      SELECT total(octet_length(key) + coalesce(octet_length(value), 0)) AS bytes FROM versions WHERE id >= ?`);
+    this.#meta = database.prepare('SELECT value FROM meta WHERE name = ?');
   }
 
   /** The revision of the last commit, and the one up to which history was compacted. */
   readMeta(): { readonly revision: Revision; readonly compacted: Revision } {
-    const meta = new Map(
-      this.#database
-        .prepare('SELECT name, value FROM meta')
-        .all()
-        .map((row) => [row['name'], row['value']]),
-    );
-    return { revision: parseRevision(meta.get('revision')), compacted: parseRevision(meta.get('compacted')) };
+    return {
+      revision: parseRevision(this.#meta.get('revision')?.['value']),
+      compacted: parseRevision(this.#meta.get('compacted')?.['value']),
+    };
   }
 
   writeMeta(name: 'revision' | 'compacted', revision: Revision): void {
     this.#setMeta.run(revision, name);
-  }
-
-  begin(): void {
-    this.#database.exec('BEGIN IMMEDIATE');
-  }
-
-  commit(): void {
-    this.#database.exec('COMMIT');
-  }
-
-  /** Does nothing where SQLite has rolled back by itself, as it does on a full disk. */
-  rollback(): void {
-    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
   }
 
   /** Undefined if the key is absent. */
@@ -194,8 +154,7 @@ export class VersionStore {
 
   /** The bytes of the keys and values written after `after`. */
   bytesAfter(after: Revision): number {
-    const sum = 'SELECT total(octet_length(key) + coalesce(octet_length(value), 0)) AS bytes FROM versions WHERE id >= ?';
-    return numberOf(this.#database.prepare(sum).get(firstIdAfter(after))?.['bytes']);
+    return numberOf(this.#sum.get(firstIdAfter(after))?.['bytes']);
   }
 
   /** Writes the changes of one revision, at most {@link POSITIONS}. */
@@ -221,43 +180,6 @@ export class VersionStore {
     this.#dropReplaced.run(firstIdAfter(from), firstIdAfter(to));
     this.#dropDeletions.run(firstIdAfter(from), firstIdAfter(to));
     this.writeMeta('compacted', to);
-  }
-
-  /** Writes the log back into the file and empties it. False if a reader of another process keeps it. */
-  checkpoint(): boolean {
-    return this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0;
-  }
-
-  /**
-   * Leaves one file that is the whole store, and nothing open. A reader of another process may keep the empty log beside it; a full
-   * disk a full one, which the next start reads.
-   */
-  close(): void {
-    try {
-      // Not the checkpoint of SQLite's own close: one driver closes only when its statements are garbage collected, and would then
-      // remove a log that belongs to whoever has opened the store since. Without a log there is nothing to remove.
-      if (this.checkpoint()) this.#database.exec('PRAGMA journal_mode = DELETE');
-    } catch (error) {
-      if (sqliteCode(error) === undefined) throw error;
-    } finally {
-      this.#database.close();
-    }
-  }
-
-  /** Lets go of a file that may not work any more. */
-  abandon(): void {
-    for (const step of [() => this.rollback(), () => this.#database.close()]) {
-      try {
-        step();
-      } catch (error) {
-        if (sqliteCode(error) === undefined) throw error;
-      }
-    }
-  }
-
-  /** `error`, of the driver, in words for an operator. */
-  failure(error: unknown): UnavailableError {
-    return storeFailure(this.#file, error);
   }
 }
 
