@@ -155,11 +155,17 @@ export class ConfigService {
     return this.#cache.reached(revision, options);
   }
 
-  /** The store's own current revision, asked of the store. */
-  head(options?: CallOptions): Promise<Revision> {
-    return this.provider.head(this.layout.root, { deadlineMs: 3_000, ...options }).catch((error: unknown) => {
+  /**
+   * The store's own current revision, asked of the store; never below what this node has seen of it.
+   * @throws {UnavailableError} the store cannot be asked, or was rolled back and this node is about to follow.
+   */
+  async head(options?: CallOptions): Promise<Revision> {
+    const known = this.revision;
+    const head = await this.provider.head(this.layout.root, { deadlineMs: 3_000, ...options }).catch((error: unknown) => {
       throw storeFailure(error, 'the store cannot be reached; reads without consistency=strong are served from memory');
     });
+    if (head < known) throw this.#cache.doubt(`it is at ${head}, this node had seen ${known}`);
+    return head;
   }
 
   /** @throws {AttuneError} NOT_READY while nothing has been loaded yet. */
@@ -197,7 +203,8 @@ export class ConfigService {
    */
   async locateCaughtUp(cursor: Cursor, { signal, deadlineMs = 3_000 }: CallOptions = {}): Promise<Located> {
     const located = this.locate(cursor);
-    if (!('reset' in located) || located.reset !== 'ahead') return located;
+    // What lies ahead of this node may be of an epoch that it has not seen yet, either.
+    if (cursor.revision <= this.revision) return located;
     if ((await this.head(signal && { signal })) < cursor.revision) return located;
     await this.reached(cursor.revision, { deadlineMs, ...(signal && { signal }) });
     return this.locate(cursor);

@@ -33,19 +33,20 @@ async function awaitMinimum(exchange: Exchange, text: string): Promise<void> {
   if (!cursor && !/^\d{1,15}$/.test(text)) {
     throw new AttuneError('INVALID_ARGUMENT', `minRevision=${quoteForMessage(text)} is neither a cursor nor a revision number`);
   }
-  if (cursor) requireCovered(service, cursor);
   const revision = cursor?.revision ?? parseRevision(text);
-  if (revision <= service.revision) return;
-  const head = await service.head({ deadlineMs: WAIT_MS, signal });
-  if (head < revision && cursor) throw cursorGone(service, 'ahead');
-  if (head < revision) throw new AttuneError('NOT_READY', `the store is at revision ${head}, below the ${revision} asked for`);
-  await catchUp(exchange, revision);
+  if (revision > service.revision) {
+    const head = await service.head({ deadlineMs: WAIT_MS, signal });
+    if (head >= revision) await catchUp(exchange, revision);
+    else if (!cursor) throw new AttuneError('NOT_READY', `the store is at revision ${head}, below the ${revision} asked for`);
+  }
+  // Only now: what lies ahead of a node may be of an epoch that it has not seen yet.
+  if (cursor) requireCovered(service, cursor);
 }
 
 /** @throws {AttuneError} CURSOR_GONE if `cursor` is not of this store's history. */
 function requireCovered(service: ConfigService, cursor: Cursor): void {
   const located = service.locate(cursor);
-  if ('reset' in located && located.reset === 'epoch') throw cursorGone(service, 'epoch');
+  if ('reset' in located && located.reset !== 'compacted') throw cursorGone(service, located.reset);
 }
 
 /** The error for a position that cannot be resumed from; it carries the cursor to go on from. */
@@ -67,7 +68,7 @@ export function cursorGone(service: ConfigService, reason: ResetReason): AttuneE
  */
 export async function locateForPoll(exchange: Exchange, cursor: Cursor): Promise<Revision> {
   const { service, signal } = exchange;
-  const located = await orNotReady(service.locateCaughtUp(cursor, { signal, deadlineMs: waitMsOf(exchange) }));
+  const located = await orNotReady(service, service.locateCaughtUp(cursor, { signal, deadlineMs: waitMsOf(exchange) }));
   if ('reset' in located) throw cursorGone(service, located.reset);
   return located.position;
 }
@@ -76,14 +77,15 @@ export async function locateForPoll(exchange: Exchange, cursor: Cursor): Promise
 const waitMsOf = ({ request }: Exchange): number => (request.method === 'HEAD' ? 0 : WAIT_MS);
 
 async function catchUp(exchange: Exchange, revision: Revision): Promise<void> {
-  await orNotReady(exchange.service.reached(revision, { deadlineMs: waitMsOf(exchange), signal: exchange.signal }));
+  await orNotReady(exchange.service, exchange.service.reached(revision, { deadlineMs: waitMsOf(exchange), signal: exchange.signal }));
 }
 
 /** A node that is behind is not ready for this reader; another one may be. */
-async function orNotReady<T>(waiting: Promise<T>): Promise<T> {
+async function orNotReady<T>(service: ConfigService, waiting: Promise<T>): Promise<T> {
   try {
     return await waiting;
   } catch (error) {
+    if (isAttuneError(error, 'CURSOR_GONE')) throw cursorGone(service, 'epoch');
     if (isAttuneError(error, 'DEADLINE_EXCEEDED')) throw new AttuneError('NOT_READY', error.message, { cause: error });
     throw error;
   }

@@ -261,7 +261,7 @@ export class StreamSession implements ConfigSubscriber {
 
 /** The lowest version in `batch`: its own revision, save in a gap, which holds many. */
 function firstVersionOf(batch: ConfigBatch): number {
-  return batch.gap ? batch.derived.reduce((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
+  return batch.gap ? batch.derived.reduce<number>((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
 }
 
 function encodeStatus(state: ServiceState, since: number): Buffer {
