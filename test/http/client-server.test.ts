@@ -149,16 +149,16 @@ describe('against the server', () => {
     const { client: shaken } = await connect(proxy.url, { clock: IMPATIENT });
     const [heardCalm, heardShaken] = [recordChanges(calm), recordChanges(shaken)];
     const api = createApi({ url: server.url });
-    for (let index = 0; index < 600; index++) {
+    for (let index = 0; index < 250; index++) {
       const key = `app/k${index % 7}`;
       await (index % 11 === 10 ? api.delete(key).catch(() => undefined) : api.put(key, { value: { index, pad: 'é'.repeat(index % 300) } }));
       if (index % 5 === 0) proxy.cut();
     }
     await api.put('app/end', { value: 1 });
     const [calmly, shakenly] = await Promise.all([heardCalm.through('app/end'), heardShaken.through('app/end')]);
-    expect(proxy.cuts).toBeGreaterThan(20);
+    expect(proxy.cuts).toBeGreaterThan(10);
     expect(shakenly).toEqual(calmly);
-    expect(calmly.length).toBeGreaterThan(500);
+    expect(calmly.length).toBeGreaterThan(200);
     await shaken.close();
   });
 });

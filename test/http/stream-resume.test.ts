@@ -101,7 +101,7 @@ describe('a stream resumed from any of its ids', () => {
   });
 
   it('continues on another node', async () => {
-    await using other = await HttpService.start({ provider: new FaultyProvider(service.store as MemoryProvider), store: service.store });
+    await using other = await HttpService.start({ provider: new FaultyProvider(service.store), store: service.store });
     const resumed = await other.stream('?prefix=r/&key=zz/end', { 'Last-Event-ID': first });
     expect(await untilEnd(resumed)).toEqual(history);
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JsonValue } from '../../../src/core/item.ts';
+import { canonicalJson } from '../../../src/core/json-text.ts';
 import { jsonProblem, sameJson } from '../../../src/client/json-value.ts';
 
 const jsonValue = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as JsonValue);
@@ -11,12 +12,7 @@ describe('sameJson', () => {
   });
 
   test('is what a comparison of canonical texts says', () => {
-    const canonical = (value: JsonValue): string =>
-      JSON.stringify(value, (_name, member: unknown) =>
-        typeof member === 'object' && member !== null && !Array.isArray(member)
-          ? Object.fromEntries(Object.entries(member).sort())
-          : member,
-      );
+    const canonical = (value: JsonValue): string => canonicalJson(JSON.stringify(value));
     fc.assert(
       fc.property(jsonValue, jsonValue, (a, b) => sameJson(a, b) === (canonical(a) === canonical(b))),
       { numRuns: 500 },
