@@ -158,7 +158,7 @@ function pathOf(request: Request): string {
 }
 
 /** Gives every request an id, and counts and logs it when it is over. */
-function observe({ metrics, log, isDraining }: AppOptions) {
+function observe({ metrics, log }: AppOptions) {
   return (request: Request, response: Response, next: () => void): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];
@@ -168,8 +168,6 @@ function observe({ metrics, log, isDraining }: AppOptions) {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     // A value may be a script or a style sheet, which pages of every origin could load, and so read, without asking.
     response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
-    // The client's next request belongs to another node.
-    if (isDraining()) response.setHeader('Connection', 'close');
     response.once('close', () => {
       const route = String(response.locals['route'] ?? 'none');
       const seconds = (performance.now() - startedAt) / 1_000;
@@ -180,7 +178,7 @@ function observe({ metrics, log, isDraining }: AppOptions) {
   };
 }
 
-function exchangeOf({ service }: AppOptions, request: Request, response: Response): Exchange {
+function exchangeOf({ service, isDraining }: AppOptions, request: Request, response: Response): Exchange {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   return {
@@ -190,6 +188,7 @@ function exchangeOf({ service }: AppOptions, request: Request, response: Respons
     requestId: String(response.locals['requestId']),
     signal: gone.signal,
     pretty: isPretty(request.originalUrl),
+    isDraining,
   };
 }
 

@@ -19,6 +19,8 @@ export interface Exchange {
   readonly signal: AbortSignal;
   /** `?pretty`: indent JSON. */
   readonly pretty: boolean;
+  /** True once the node is shutting down. */
+  readonly isDraining: () => boolean;
 }
 
 export interface Answer {
@@ -33,7 +35,13 @@ export function send(exchange: Exchange, answer: Answer): void {
   const { request, response } = exchange;
   if (response.headersSent || response.destroyed) return;
   announcePosition(exchange);
-  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  // The client's next request belongs to another node.
+  if (exchange.isDraining()) response.setHeader('Connection', 'close');
+  for (const [name, value] of Object.entries(answer.headers ?? {})) {
+    // What was said to vary already, by origin, varies still.
+    if (name === 'Vary') response.appendHeader(name, value);
+    else response.setHeader(name, value);
+  }
   response.statusCode = answer.status;
   if (answer.body === undefined) {
     response.end();
