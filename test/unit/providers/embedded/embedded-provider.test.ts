@@ -162,6 +162,23 @@ describe('the file', () => {
     await expect(open()).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(`${file} is damaged`) });
   });
 
+  it('that is damaged where it is read fails that read by name', async () => {
+    const first = await open();
+    await Promise.all(Array.from({ length: 400 }, async (_, index) => put(first, `key-${index}`, 'x'.repeat(500))));
+    await first.compact(await first.head(''));
+    await first.close();
+    const file = path.join(directory, 'attune.db');
+    const { size } = await stat(file);
+    await using handle = await openFile(file, 'r+');
+    // The roots of the tables lie first, the newest versions last: they stay.
+    const kept = 10 * 4_096;
+    await handle.write(Buffer.alloc(size - 2 * kept, 0xa5), 0, size - 2 * kept, kept);
+    await using provider = await open();
+    expect(await provider.head('')).toBe(400);
+    await expect(provider.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(`${file} is damaged`) });
+    expect(await provider.head('')).toBe(400);
+  });
+
   it('of no bytes is a new store', async () => {
     await writeFile(path.join(directory, 'attune.db'), '');
     await using provider = await open();
