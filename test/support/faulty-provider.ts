@@ -52,6 +52,8 @@ export class FaultyProvider implements ConfigProvider {
   #isMerging = false;
   /** Called for every commit; undefined lets it through. */
   onCommit: (transaction: Transaction) => CommitFault | undefined = () => undefined;
+  /** What watches deliver instead of a batch. */
+  onBatch: (batch: StoredBatch) => StoredBatch = (batch) => batch;
   /** Called before every read, list and head; may wait or throw. */
   onRead: (kind: 'read' | 'list' | 'head') => Promise<void> | void = () => undefined;
   /** What the node asked of the store, in order. */
@@ -170,6 +172,7 @@ export class FaultyProvider implements ConfigProvider {
       isMerging: this.#isMerging,
       cutAfter: this.#cutAfter,
       gate: () => this.#gate,
+      alter: (batch) => this.onBatch(batch),
       onEnd: () => this.#watches.delete(watch),
     });
     this.#watches.add(watch);
@@ -207,6 +210,7 @@ interface FaultyWatchOptions {
   readonly isMerging: boolean;
   readonly cutAfter: number | undefined;
   readonly gate: () => Gate | undefined;
+  readonly alter: (batch: StoredBatch) => StoredBatch;
   readonly onEnd: () => void;
 }
 
@@ -267,7 +271,7 @@ class FaultyWatch implements StoreWatch {
         if (!step || this.#isCut || signal.aborted) break;
         if (step.done) return;
         delivered++;
-        yield step.value;
+        yield this.#options.alter(step.value);
       }
     } finally {
       this.#options.onEnd();

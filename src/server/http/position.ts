@@ -24,7 +24,13 @@ export async function awaitPosition(
     throw new AttuneError('INVALID_ARGUMENT', `consistency=${quoteForMessage(consistency)} is neither strong nor cached`);
   }
   if (minRevision !== undefined) await awaitMinimum(exchange, minRevision);
-  if (consistency === 'strong') await catchUp(exchange, await service.head({ deadlineMs: WAIT_MS, signal }));
+  if (consistency === 'strong') {
+    const head = await service.head({ deadlineMs: WAIT_MS, signal });
+    await catchUp(exchange, head).catch((error: unknown) => {
+      // The store was replaced and listed anew meanwhile: what is served now is younger than the head asked for.
+      if (!isAttuneError(error, 'CURSOR_GONE')) throw error;
+    });
+  }
 }
 
 async function awaitMinimum(exchange: Exchange, text: string): Promise<void> {
