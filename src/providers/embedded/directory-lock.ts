@@ -23,7 +23,7 @@ export class DirectoryLock {
     try {
       database = openSqlite(directory.lockFile);
       // No prepared statements here: one driver keeps a file open, and locked, until they are garbage collected.
-      database.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+      database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     } catch (cause) {
       database?.close();
       if (sqliteCode(cause) !== SQLITE_BUSY) throw storeFailure(directory.lockFile, cause);

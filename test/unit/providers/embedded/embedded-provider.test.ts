@@ -5,7 +5,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isAttuneError, REVISION_ZERO, type Revision } from '../../../../src/core/provider.ts';
 import { EmbeddedProvider, type EmbeddedProviderOptions } from '../../../../src/providers/embedded/embedded-provider.ts';
+import { POSITIONS } from '../../../../src/providers/embedded/schema.ts';
 import { loadSqlite } from '../../../../src/providers/embedded/sqlite.ts';
+import { LOCAL_CAPABILITIES } from '../../../../src/providers/local/transaction.ts';
 import { queryFromOutside } from '../../../support/outside-sqlite.ts';
 
 let directory: string;
@@ -177,6 +179,10 @@ describe('the file', () => {
     expect(await provider.head('')).toBe(400);
     await expect(provider.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(`${file} is damaged`) });
     expect(await provider.head('')).toBe(400);
+  });
+
+  it('has room in its ids for every operation of a transaction', () => {
+    expect(POSITIONS).toBeGreaterThanOrEqual(LOCAL_CAPABILITIES.maxTransactionOperations);
   });
 
   it('of no bytes is a new store', async () => {
