@@ -1,129 +1,183 @@
 /*
  * Question: how long does the import of a large real configuration take while 200 streams watch, and how soon does each change reach them?
- * Method: `attune serve` (embedded store, fsync on) is a process of its own; 200 event streams of everything are read by another; `attune import
- * package-lock.json` is a third. Every change carries the time at which the node decided it (to the millisecond, before it is written to disk); its
- * arrival at each stream is timed by the same machine's clock. Baseline in the same run: the same import without streams. 3 rounds, each on a
- * fresh store; medians of rounds.
+ * Method: the service over the embedded store (fsync on) is a process of its own, 200 event streams of everything are read by another, `attune import
+ * package-lock.json` is a third. The service's process notes when the store's commit of each revision returned, when the answer to its PUT was
+ * handed to the socket, and when a bare watch of the same store, with nothing behind it, was told of it; the reader notes when each stream had the frame. All by
+ * the machine's monotonic clock. Baselines in the same run: the same import without streams; the bare watch. 3 rounds, each on a fresh store; medians
+ * of rounds.
  * Command: npm run build && npx tsx bench/import-lockfile.ts
- * Excluded: the network. Server, readers and importer share the machine's cores, so the readers' own work is part of the times.
+ * Excluded: the network. Service, readers and importer share the machine's cores, so the readers' own work is part of the times.
  */
-import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, fork, type ChildProcess } from 'node:child_process';
+import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { get } from 'node:http';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { get, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import type { Revision } from '../src/core/provider.ts';
+import { EmbeddedProvider } from '../src/providers/embedded/embedded-provider.ts';
+import { startHttpServer } from '../src/server/http-server.ts';
 import { median, milliseconds, quantile, writeReport } from './report.ts';
 
 const STREAMS = 200;
 const ROUNDS = 3;
-const CLI = 'dist/cli/main.js';
 const FILE = 'package-lock.json';
+const NAMESPACE = 'app/config';
 
-interface Arrivals {
-  readonly changes: number;
-  readonly complete: boolean;
+/** Milliseconds of the monotonic clock, by revision. */
+type Times = Readonly<Record<number, number>>;
+
+interface ServerTimes {
+  readonly committed: Times;
+  readonly acknowledged: Times;
+  readonly watched: Times;
+}
+
+interface Delays {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
 
-if (process.argv[2] === 'read') read(process.argv[3] ?? '');
+interface Round {
+  readonly importMs: number;
+  readonly changes: number;
+  readonly committedToBareWatch: Delays;
+  readonly committedToStream: Delays;
+  readonly acknowledgedToStream: Delays;
+}
+
+const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+const [role, argument = ''] = process.argv.slice(2);
+if (role === 'serve') await serve(argument);
+else if (role === 'read') read(argument);
 else await measure();
 
-/** Reads all streams; tells the parent when they are open, and when asked what came. */
+/** Serves a new store in `folder`; tells its URL, and when asked what it has noted. */
+async function serve(folder: string): Promise<void> {
+  const committed: Record<number, number> = {};
+  const acknowledged: Record<number, number> = {};
+  const watched: Record<number, number> = {};
+  const provider = new EmbeddedProvider(folder);
+  await provider.open();
+  const commit = provider.commit.bind(provider);
+  provider.commit = async (...call) => {
+    const revision = await commit(...call);
+    committed[revision] = now();
+    return revision;
+  };
+  subscribe('http.server.response.finish', (message) => {
+    const { response } = message as { readonly response: ServerResponse };
+    const revision = /-(\d+)"$/.exec(String(response.getHeader('etag')))?.[1];
+    if (revision !== undefined) acknowledged[Number(revision)] = now();
+  });
+  const server = await startHttpServer({ provider, namespace: NAMESPACE });
+  process.on('message', () => process.send?.({ committed, acknowledged, watched } satisfies ServerTimes));
+  process.send?.(server.url);
+  for await (const { revision } of provider.watch(`${NAMESPACE}/`, { after: 0 as Revision, signal: new AbortController().signal }))
+    watched[revision] = now();
+}
+
+/** Reads all streams; tells when they are open, and when asked how long after the times given each of them had each change. */
 function read(url: string): void {
-  const delays: number[] = [];
-  const counts: number[] = [];
+  const arrivals: Map<number, number>[] = [];
   let opened = 0;
   for (let stream = 0; stream < STREAMS; stream++) {
-    counts.push(0);
+    const seen = new Map<number, number>();
+    arrivals.push(seen);
     get(`${url}/api/v1/watch`, { agent: false }, (response) => {
       let rest = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
-        const now = performance.timeOrigin + performance.now();
+        const at = now();
         const blocks = (rest + chunk).split('\n\n');
         rest = blocks.pop() ?? '';
         for (const block of blocks) {
           if (block.includes('event: synced') && ++opened === STREAMS) process.send?.('open');
-          if (!block.includes('event: change')) continue;
-          counts[stream] = (counts[stream] ?? 0) + 1;
-          const decidedAt = /"timestamp":"([^"]+)"/.exec(block)?.[1];
-          if (decidedAt !== undefined) delays.push(now - Date.parse(decidedAt));
+          if (block.includes('event: change')) seen.set(Number(/^id: \w+-(\d+)/m.exec(block)?.[1]), at);
         }
       });
     });
   }
-  process.on('message', (changes: number) => {
-    const deadline = performance.now() + 20_000;
+  process.on('message', ({ committed, acknowledged }: ServerTimes) => {
+    const revisions = Object.keys(acknowledged).map(Number);
+    const deadline = performance.now() + 30_000;
     const check = setInterval(() => {
-      const complete = counts.every((count) => count === changes);
-      if (!complete && performance.now() < deadline) return;
+      if (arrivals.some((seen) => seen.size < revisions.length) && performance.now() < deadline) return;
       clearInterval(check);
-      const sorted = Float64Array.from(delays).sort();
-      const result: Arrivals = {
-        changes,
-        complete,
-        p50: quantile(sorted, 0.5),
-        p99: quantile(sorted, 0.99),
-        max: sorted.at(-1) ?? Number.NaN,
-      };
-      process.send?.(result, () => process.exit());
+      // NaN where a stream was not told: it makes the round fail.
+      const since = (times: Times): Delays =>
+        summarize(arrivals.flatMap((seen) => revisions.map((revision) => (seen.get(revision) ?? Number.NaN) - (times[revision] ?? 0))));
+      process.send?.({ committedToStream: since(committed), acknowledgedToStream: since(acknowledged) }, () => process.exit());
     }, 10);
   });
 }
 
-async function startNode(folder: string): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [CLI, 'serve', '--data-dir', folder, '--port', '0', '--log-level', 'silent'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const [banner] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return { child, url: /http:\/\/\S+/.exec(banner)?.[0] ?? '' };
+function summarize(delays: readonly number[]): Delays {
+  if (delays.some(Number.isNaN)) throw new Error('a stream was not told of a change');
+  const sorted = Float64Array.from(delays).sort();
+  return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), max: sorted.at(-1) ?? Number.NaN };
 }
 
-/** Runs one import on a fresh store and returns its milliseconds, and what the streams saw if there are any. */
-async function importOnce(withStreams: boolean): Promise<{ importMs: number; arrivals: Arrivals | undefined }> {
+function start(as: string, argument: string): ChildProcess {
+  return fork(import.meta.filename, [as, argument], { execArgv: ['--import', 'tsx'] });
+}
+
+async function ask<Answer>(child: ChildProcess, question: unknown): Promise<Answer> {
+  child.send(question as object);
+  const [answer] = (await once(child, 'message')) as [Answer];
+  return answer;
+}
+
+/** Runs one import on a fresh store. */
+async function importOnce(withStreams: boolean): Promise<Partial<Round> & Pick<Round, 'importMs' | 'changes'>> {
   const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
-  const { child, url } = await startNode(folder);
+  const server = start('serve', folder);
   try {
-    const reader = withStreams ? fork(import.meta.filename, ['read', url], { execArgv: ['--import', 'tsx'] }) : undefined;
+    const [url] = (await once(server, 'message')) as [string];
+    const reader = withStreams ? start('read', url) : undefined;
     if (reader) await once(reader, 'message');
-    const startedAt = performance.now();
-    const importer = spawn(process.execPath, [CLI, 'import', FILE, '--prefix', 'lock/', '--url', url], { stdio: 'ignore' });
+    const startedAt = now();
+    const importer = spawn(process.execPath, ['dist/cli/main.js', 'import', FILE, '--prefix', 'lock/', '--url', url], { stdio: 'ignore' });
     const [code] = (await once(importer, 'exit')) as [number];
-    const importMs = performance.now() - startedAt;
+    const importMs = now() - startedAt;
     if (code !== 0) throw new Error(`the import ended with ${code}`);
-    if (!reader) return { importMs, arrivals: undefined };
-    const status = (await (await fetch(`${url}/api/v1/status`)).json()) as { keys: number };
-    reader.send(status.keys);
-    const [arrivals] = (await once(reader, 'message')) as [Arrivals];
-    return { importMs, arrivals };
+    const times = await ask<ServerTimes>(server, 'times');
+    const revisions = Object.keys(times.acknowledged).map(Number);
+    const result = { importMs, changes: revisions.length };
+    if (!reader) return result;
+    const committedToBareWatch = summarize(
+      revisions.map((revision) => (times.watched[revision] ?? Number.NaN) - (times.committed[revision] ?? 0)),
+    );
+    return { ...result, committedToBareWatch, ...(await ask<Pick<Round, 'committedToStream' | 'acknowledgedToStream'>>(reader, times)) };
   } finally {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    server.kill('SIGKILL');
+    if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
     rmSync(folder, { recursive: true });
   }
 }
 
 async function measure(): Promise<void> {
   const alone: number[] = [];
-  const watched: { importMs: number; arrivals: Arrivals }[] = [];
+  const watched: Round[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     alone.push((await importOnce(false)).importMs);
-    const { importMs, arrivals } = await importOnce(true);
-    if (!arrivals?.complete) throw new Error('a stream did not see every change');
-    watched.push({ importMs, arrivals });
+    watched.push((await importOnce(true)) as Round);
   }
-  const changes = watched[0]?.arrivals.changes ?? 0;
-  const of = (pick: (arrivals: Arrivals) => number): string => milliseconds(median(watched.map(({ arrivals }) => pick(arrivals))));
-  const bytes = execFileSync('wc', ['-c', FILE], { encoding: 'utf8' }).split(' ')[0] ?? '';
+  const changes = watched[0]?.changes ?? 0;
+  const over = (pick: (round: Round) => Delays): string => {
+    const [p50, p99, max] = [(d: Delays) => d.p50, (d: Delays) => d.p99, (d: Delays) => d.max].map((part) =>
+      milliseconds(median(watched.map((round) => part(pick(round))))),
+    );
+    return `${p50} / ${p99} / ${max}`;
+  };
   writeReport({
     name: 'import-lockfile',
     title: 'Import of a lock file while 200 streams watch',
-    question: `How long does the import of this project's own package-lock.json (${bytes} bytes, ${changes} keys) take, and how soon does each change reach ${STREAMS} streams?`,
-    method: `Server, reader of all streams and \`attune import\` are three processes on one machine. A change's delay runs from the node's decision (the event's timestamp, before the write to disk, to the millisecond) to its arrival at a stream. Medians of ${ROUNDS} rounds, each on a fresh store, in alternation with the same import without streams.`,
-    command: 'npx tsx bench/import-lockfile.ts',
+    question: `How long does the import of this project's own package-lock.json (${statSync(FILE).size} bytes, ${changes} keys) take, and how soon does each change reach ${STREAMS} streams?`,
+    method: `The service over the embedded store, the reader of all streams and \`attune import\` are three processes on one machine; times by its monotonic clock. Committed: the store's commit returned, the change is durable. Acknowledged: the answer to the PUT was handed to the socket. Bare watch: a watch of the same store in the same process, with nothing behind it. Medians of ${ROUNDS} rounds, each on a fresh store, in alternation with the same import without streams.`,
+    command: 'npm run build && npx tsx bench/import-lockfile.ts',
     rows: [
       { what: `import of ${changes} keys, nobody watching`, value: milliseconds(median(alone)) },
       {
@@ -131,12 +185,13 @@ async function measure(): Promise<void> {
         value: milliseconds(median(watched.map(({ importMs }) => importMs))),
       },
       { what: 'events delivered, every one to every stream', value: String(changes * STREAMS) },
-      { what: 'decision to arrival, p50', value: of(({ p50 }) => p50) },
-      { what: 'decision to arrival, p99', value: of(({ p99 }) => p99) },
-      { what: 'decision to arrival, longest', value: of(({ max }) => max) },
+      { what: 'committed to bare watch, p50 / p99 / longest', value: over(({ committedToBareWatch }) => committedToBareWatch) },
+      { what: 'committed to seen by a stream, p50 / p99 / longest', value: over(({ committedToStream }) => committedToStream) },
+      { what: 'acknowledged to seen by a stream, p50 / p99 / longest', value: over(({ acknowledgedToStream }) => acknowledgedToStream) },
     ],
     notes: [
-      'The import keeps 32 writes under way; all of them, the 200 readers and the server share the cores, which is what the delays show.',
+      'The import keeps 32 writes under way; they, the 200 readers and the service share the cores, which is most of what the delays show.',
+      'Negative: a stream was told before the writer. A node answers a write when its own mirror shows it, which is when the streams are told.',
       'A round in which a stream misses a change fails the run.',
     ],
     data: { alone, watched },

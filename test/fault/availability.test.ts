@@ -17,7 +17,13 @@ describe('a node without its store', () => {
     await watcher.connect(cluster.node.server.url);
     await watcher.untilEvent('synced');
     await stale(cluster);
-    for (const path of ['/api/v1/configs/a', '/api/v1/configs/a?raw', '/api/v1/configs', `/api/v1/configs/a?minRevision=${cursor}`, `/api/v1/configs?watch&since=${cursor}&wait=0s`]) {
+    for (const path of [
+      '/api/v1/configs/a',
+      '/api/v1/configs/a?raw',
+      '/api/v1/configs',
+      `/api/v1/configs/a?minRevision=${cursor}`,
+      `/api/v1/configs?watch&since=${cursor}&wait=0s`,
+    ]) {
       const answer = await cluster.call(cluster.node, path);
       expect(answer.status, path).toBe(200);
       expect(Number(answer.header('attune-stale')), path).toBeGreaterThanOrEqual(0);
@@ -54,7 +60,11 @@ describe('a node without its store', () => {
     await stale(cluster);
     const { epoch } = cluster.node.server.service;
     const start = performance.now();
-    for (const path of ['/api/v1/configs/a?consistency=strong', `/api/v1/configs/a?minRevision=${epoch}-99`, `/api/v1/configs?watch&since=${epoch}-99`]) {
+    for (const path of [
+      '/api/v1/configs/a?consistency=strong',
+      `/api/v1/configs/a?minRevision=${epoch}-99`,
+      `/api/v1/configs?watch&since=${epoch}-99`,
+    ]) {
       expect((await cluster.call(cluster.node, path)).status, path).toBe(503);
     }
     const watcher = cluster.watcher();
@@ -74,7 +84,10 @@ describe('a node without its store', () => {
     for (let index = 0; index < 5; index++) await cluster.write(cluster.nodeAt(1), { key: 'a', value: index });
     cluster.node.provider.up();
     await cluster.settle();
-    expect(watcher.events.flatMap((event) => (event.type === 'status' ? event.state : event.type === 'reset' ? 'reset' : []))).toEqual(['stale', 'live']);
+    expect(watcher.events.flatMap((event) => (event.type === 'status' ? event.state : event.type === 'reset' ? 'reset' : []))).toEqual([
+      'stale',
+      'live',
+    ]);
     expect(cluster.verdict()).toEqual([]);
   });
 
@@ -130,7 +143,8 @@ describe('a store that answers badly', () => {
       for (const watcher of watchers) await watcher.connect(cluster.node.server.url);
       cluster.node.provider.cutWatchesAfter(after);
       cluster.node.provider.cutWatches();
-      for (let index = 0; index < 40; index++) await cluster.outside({ a: JSON.stringify(index), [`b/${index % 5}`]: index % 3 ? JSON.stringify(index) : null });
+      for (let index = 0; index < 40; index++)
+        await cluster.outside({ a: JSON.stringify(index), [`b/${index % 5}`]: index % 3 ? JSON.stringify(index) : null });
       cluster.node.provider.cutWatchesAfter(undefined);
       await cluster.settle();
       expect(watchers.flatMap(({ events }) => events).filter(({ type }) => type === 'reset')).toEqual([]);

@@ -26,7 +26,12 @@ async function writeThenHold(cluster: Cluster): Promise<Held> {
 /** Every way in which a client may send what it holds is refused. */
 async function requireRefused(cluster: Cluster, node: ClusterNode, { cursor, etag }: Held): Promise<void> {
   const url = '/api/v1/configs';
-  for (const path of [`${url}?watch&since=${cursor}&wait=0s`, `${url}/a?minRevision=${cursor}`, `${url}?minRevision=${cursor}`, `${url}?cursor=${cursor}`]) {
+  for (const path of [
+    `${url}?watch&since=${cursor}&wait=0s`,
+    `${url}/a?minRevision=${cursor}`,
+    `${url}?minRevision=${cursor}`,
+    `${url}?cursor=${cursor}`,
+  ]) {
     expect(await cluster.call(node, path), path).toMatchObject({ status: 410, body: { code: 'CURSOR_GONE', reason: 'epoch' } });
   }
   expect((await cluster.call(node, `${url}/a`, { headers: { 'If-None-Match': `"${etag}"` } })).status).not.toBe(304);
@@ -69,7 +74,8 @@ describe('a store that is put back to an earlier state', () => {
     const watcher = await connected(cluster);
     cluster.node.provider.down();
     await cluster.store.rollBack(held.before);
-    while (cluster.store.position.revision < held.version + 2) await cluster.outside({ a: JSON.stringify(`theirs ${cluster.store.position.revision}`) });
+    while (cluster.store.position.revision < held.version + 2)
+      await cluster.outside({ a: JSON.stringify(`theirs ${cluster.store.position.revision}`) });
     cluster.node.provider.up();
     await cluster.caughtUp(cluster.node);
     await requireRefused(cluster, cluster.node, held);
@@ -142,7 +148,12 @@ describe('a store that is put back to an earlier state', () => {
     await cluster.store.rollBack(backup);
     await cluster.outside({ b: '"theirs"' });
     await cluster.caughtUp(cluster.node);
-    await requireRefused(cluster, cluster.node, { cursor: lost.header('attune-cursor') ?? '', etag: lost.body.etag ?? '', version: lost.body.version ?? 0, before: backup });
+    await requireRefused(cluster, cluster.node, {
+      cursor: lost.header('attune-cursor') ?? '',
+      etag: lost.body.etag ?? '',
+      version: lost.body.version ?? 0,
+      before: backup,
+    });
     await cluster.settle();
     expect(cluster.verdict()).toEqual([]);
   });
@@ -184,7 +195,12 @@ describe('a store that is put back to an earlier state', () => {
       const answer =
         act === 'strong read'
           ? await cluster.read(node, 'a', { isStrong: true })
-          : await cluster.write(node, act === 'write' ? { key: 'c', value: 'new', isUnique: true } : { key: 'a', value: 'over', ifMatch: held.etag, isUnique: true });
+          : await cluster.write(
+              node,
+              act === 'write'
+                ? { key: 'c', value: 'new', isUnique: true }
+                : { key: 'a', value: 'over', ifMatch: held.etag, isUnique: true },
+            );
       expect(answer.status, act).toBe(act === 'write' ? 504 : 503);
       if (act === 'write') expect(answer.body).toMatchObject({ committed: true });
       await cluster.caughtUp(node, 1_000);
@@ -219,10 +235,13 @@ describe('a namespace that is wiped', () => {
   it('under load is told as deletions and one reset, and is not filled again from anybody’s memory', async () => {
     await using cluster = await Cluster.start({ nodes: 2 });
     const watchers = [await connected(cluster), await connected(cluster, cluster.nodeAt(1))];
-    await Promise.all(Array.from({ length: 30 }, (_, index) => cluster.write(cluster.nodeAt(index), { key: `old/${index}`, value: index })));
+    await Promise.all(
+      Array.from({ length: 30 }, (_, index) => cluster.write(cluster.nodeAt(index), { key: `old/${index}`, value: index })),
+    );
     let isWriting = true;
     const writers = cluster.nodes.map(async (node, which) => {
-      for (let index = 0; isWriting; index++) await cluster.write(node, { key: `new/${which}/${index % 5}`, value: `${which} ${index}`, isUnique: true });
+      for (let index = 0; isWriting; index++)
+        await cluster.write(node, { key: `new/${which}/${index % 5}`, value: `${which} ${index}`, isUnique: true });
     });
     await cluster.store.wipe(`${NAMESPACE}/`);
     await until('a fresh chain', () => cluster.nodes.every(({ server }) => server.service.epoch !== ''));
@@ -255,7 +274,10 @@ describe('a namespace that is wiped', () => {
     await using cluster = await Cluster.start();
     const held = await writeThenHold(cluster);
     const watcher = await connected(cluster);
-    await cluster.store.commit({ checks: [], operations: [{ type: 'put', key: EPOCH_KEY, value: Buffer.from('{"chain":[{"id":"stranger"}]}') }] });
+    await cluster.store.commit({
+      checks: [],
+      operations: [{ type: 'put', key: EPOCH_KEY, value: Buffer.from('{"chain":[{"id":"stranger"}]}') }],
+    });
     await watcher.until('the reset', () => resetsOf(watcher).length > 0);
     await cluster.caughtUp(cluster.node);
     await requireRefused(cluster, cluster.node, held);

@@ -36,7 +36,13 @@ describe('a relist after compaction', () => {
     await cluster.settle();
     const [gap, ...others] = gapsOf(watcher);
     expect(others).toEqual([]);
-    expect(gap?.changes.map(({ type, key }) => `${type} ${key}`).toSorted()).toEqual(['created made', 'created recreated', 'deleted gone', 'deleted recreated', 'updated changed']);
+    expect(gap?.changes.map(({ type, key }) => `${type} ${key}`).toSorted()).toEqual([
+      'created made',
+      'created recreated',
+      'deleted gone',
+      'deleted recreated',
+      'updated changed',
+    ]);
     expect(watcher.events.filter(({ type }) => type === 'reset')).toEqual([]);
     expect(cluster.verdict()).toEqual([]);
   });
@@ -90,7 +96,12 @@ describe('a relist after compaction', () => {
     await traveller.untilEvent('synced');
     await cluster.settle();
     const [gap] = gapsOf(traveller);
-    expect(gap?.changes.map(({ type, key }) => `${type} ${key}`).toSorted()).toEqual(['created made', 'deleted gone', 'deleted told', 'updated changed']);
+    expect(gap?.changes.map(({ type, key }) => `${type} ${key}`).toSorted()).toEqual([
+      'created made',
+      'deleted gone',
+      'deleted told',
+      'updated changed',
+    ]);
     expect(cluster.verdict()).toEqual([]);
   });
 
@@ -125,7 +136,10 @@ describe('a watch that breaks its protocol', () => {
   const nowhere: StoredChange = { type: 'delete', key: `${NAMESPACE}/nowhere`, revision: 0 as never };
 
   it.each([
-    ['deletes what is not there', (batch: StoredBatch) => ({ ...batch, changes: [...batch.changes, { ...nowhere, revision: batch.revision }] })],
+    [
+      'deletes what is not there',
+      (batch: StoredBatch) => ({ ...batch, changes: [...batch.changes, { ...nowhere, revision: batch.revision }] }),
+    ],
     ['goes back', (batch: StoredBatch) => ({ ...batch, revision: 1 as never })],
   ])('by a batch that %s has none of it applied, is listed again, and nothing is lost', async (_name, spoil) => {
     await using cluster = await Cluster.start();

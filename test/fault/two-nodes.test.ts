@@ -115,7 +115,9 @@ describe('two nodes over one store', () => {
     })();
     for (let move = 0; move < 25; move++) {
       const node = cluster.nodeAt(move);
-      await Promise.all(watchers.map((watcher) => watcher.connect(node.server.url, { isHeld: watcher.lastId !== undefined, isInUrl: move % 3 === 0 })));
+      await Promise.all(
+        watchers.map((watcher) => watcher.connect(node.server.url, { isHeld: watcher.lastId !== undefined, isInUrl: move % 3 === 0 })),
+      );
       await Promise.all(watchers.map((watcher) => watcher.untilEvent(move % 2 ? 'synced' : 'change').catch(() => undefined)));
     }
     isWriting = false;

@@ -48,7 +48,10 @@ describe('a commit without a reply', () => {
 
   it('is a success even if it was deleted through another node since', async () => {
     await using cluster = await Cluster.start({ nodes: 2 });
-    failNextCommit(cluster.node.provider, { isApplied: true, after: async () => void (await cluster.write(cluster.nodeAt(1), { key: 'a' })) });
+    failNextCommit(cluster.node.provider, {
+      isApplied: true,
+      after: async () => void (await cluster.write(cluster.nodeAt(1), { key: 'a' })),
+    });
     expect((await cluster.write(cluster.node, { key: 'a', value: 'ours', isUnique: true })).status).toBe(201);
     expect((await cluster.read(cluster.node, 'a')).status).toBe(404);
     requireVerdict(cluster);
@@ -169,7 +172,10 @@ describe('a write that is refused', () => {
   it('by the store, is 503 and leaves nothing', async () => {
     await using cluster = await Cluster.start();
     failNextCommit(cluster.node.provider, REFUSED);
-    expect(await cluster.write(cluster.node, { key: 'a', value: 1, isUnique: true })).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+    expect(await cluster.write(cluster.node, { key: 'a', value: 1, isUnique: true })).toMatchObject({
+      status: 503,
+      body: { code: 'UNAVAILABLE' },
+    });
     requireVerdict(cluster);
   });
 
@@ -181,7 +187,10 @@ describe('a write that is refused', () => {
       return { isApplied: true, error: null, before: async () => void (await cluster.outside({ a: JSON.stringify(attempts) })) };
     };
     const start = performance.now();
-    expect(await cluster.write(cluster.node, { key: 'a', value: 'ours', isUnique: true })).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+    expect(await cluster.write(cluster.node, { key: 'a', value: 'ours', isUnique: true })).toMatchObject({
+      status: 503,
+      body: { code: 'UNAVAILABLE' },
+    });
     expect(performance.now() - start).toBeLessThan(3_000);
     expect(attempts).toBe(10);
     expect(await recordsOf(cluster, 'a')).toBe(0);
@@ -192,7 +201,9 @@ describe('a write that is refused', () => {
     await using cluster = await Cluster.start();
     cluster.node.provider.onCommit = () => HANGS;
     const start = performance.now();
-    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => cluster.write(cluster.node, { key: 'a', value: index, isUnique: true })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => cluster.write(cluster.node, { key: 'a', value: index, isUnique: true })),
+    );
     expect(performance.now() - start).toBeLessThan(5_000);
     const codes = answers.map(({ body }) => body.code);
     expect(new Set(codes)).toEqual(new Set(['OUTCOME_UNKNOWN', 'UNAVAILABLE']));
@@ -204,7 +215,10 @@ describe('a write that is refused', () => {
     await using cluster = await Cluster.start();
     cluster.node.provider.hold();
     const answer = await cluster.write(cluster.node, { key: 'a', value: 1 });
-    expect(answer).toMatchObject({ status: 504, body: { code: 'DEADLINE_EXCEEDED', committed: true, version: cluster.store.position.revision } });
+    expect(answer).toMatchObject({
+      status: 504,
+      body: { code: 'DEADLINE_EXCEEDED', committed: true, version: cluster.store.position.revision },
+    });
     cluster.node.provider.release();
     await cluster.caughtUp(cluster.node);
     expect((await cluster.read(cluster.node, 'a')).body.version).toBe(answer.body.version);
@@ -219,7 +233,9 @@ describe('64 writers of one key', () => {
     const watcher = cluster.watcher();
     await watcher.connect(cluster.node.server.url);
     await watcher.untilEvent('synced');
-    const answers = await Promise.all(writers.map((index) => cluster.write(cluster.nodeAt(index), { key: 'a', value: `v${index}`, isUnique: true })));
+    const answers = await Promise.all(
+      writers.map((index) => cluster.write(cluster.nodeAt(index), { key: 'a', value: `v${index}`, isUnique: true })),
+    );
     const statuses = answers.map(({ status }) => status).sort();
     if (nodes === 1) expect(statuses).toEqual([...writers.slice(1).map(() => 200), 201]);
     // Nodes collide; one that gave up has written nothing, which the judge proves.
@@ -235,12 +251,23 @@ describe('64 writers of one key', () => {
     await using cluster = await Cluster.start({ nodes });
     for (const condition of [{ ifVersion: 0 }, { ifAbsent: true }]) {
       const key = `a${Object.keys(condition).join('')}`;
-      const answers = await Promise.all(writers.map((index) => cluster.write(cluster.nodeAt(index), { key, value: `v${index}`, isUnique: true, ...condition })));
+      const answers = await Promise.all(
+        writers.map((index) => cluster.write(cluster.nodeAt(index), { key, value: `v${index}`, isUnique: true, ...condition })),
+      );
       expect(answers.map(({ status }) => status).sort()).toEqual([201, ...writers.slice(1).map(() => 412)]);
     }
     const { body } = await cluster.read(cluster.node, 'aifVersion');
     for (const condition of [{ ifVersion: body.version ?? 0 }, { ifMatch: body.etag ?? '' }]) {
-      const answers = await Promise.all(writers.map((index) => cluster.write(cluster.nodeAt(index), { key: 'aifVersion', value: `${Object.keys(condition).join('')} ${index}`, isUnique: true, ...condition })));
+      const answers = await Promise.all(
+        writers.map((index) =>
+          cluster.write(cluster.nodeAt(index), {
+            key: 'aifVersion',
+            value: `${Object.keys(condition).join('')} ${index}`,
+            isUnique: true,
+            ...condition,
+          }),
+        ),
+      );
       expect(answers.filter(({ status }) => status === 200).length).toBe('ifVersion' in condition ? 1 : 0);
       expect(answers.filter(({ status }) => status === 412).length).toBe('ifVersion' in condition ? 63 : 64);
     }

@@ -93,13 +93,11 @@ describe('with --cors-origins', () => {
 
   it('they may write, after a preflight that names the methods', async () => {
     await using service = await start();
-    const preflight = await request(service.url)
-      .options('/api/v1/configs/k')
-      .set({
-        Origin: ORIGIN,
-        'Access-Control-Request-Method': 'PUT',
-        'Access-Control-Request-Headers': 'content-type,if-match,prefer,last-event-id',
-      });
+    const preflight = await request(service.url).options('/api/v1/configs/k').set({
+      Origin: ORIGIN,
+      'Access-Control-Request-Method': 'PUT',
+      'Access-Control-Request-Headers': 'content-type,if-match,prefer,last-event-id',
+    });
     expect(preflight.status).toBe(204);
     expect(preflight.headers).toMatchObject({
       'access-control-allow-origin': ORIGIN,

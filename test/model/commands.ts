@@ -63,7 +63,20 @@ export interface Step {
 
 const KEYS = ['a', 'a/1', 'a/2', 'a/10', 'b/x', 'b/ü €'] as const;
 const PREFIXES = ['', 'a/', 'a/1', 'b/'] as const;
-const OUTSIDE_VALUES = ['{"o":1}', '[1,2]', '42', '007', '1e3', 'plain text', '"quoted"', 'null', '', ' {"pad":true} ', '{broken', '\u00ff'] as const;
+const OUTSIDE_VALUES = [
+  '{"o":1}',
+  '[1,2]',
+  '42',
+  '007',
+  '1e3',
+  'plain text',
+  '"quoted"',
+  'null',
+  '',
+  ' {"pad":true} ',
+  '{broken',
+  '\u00ff',
+] as const;
 
 const anyKey = fc.constantFrom(...KEYS);
 const anyPlace = fc.nat({ max: 5 });
@@ -71,7 +84,13 @@ const anyValue = fc.oneof(
   fc.constantFrom<unknown>('same', 'same', 1, 1.5, true, null, 'text', '', { x: 1, y: [2] }, { y: [2], x: 1 }, [], 'line\nfeed\u2028'),
   fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown),
 );
-const anyMetadata = fc.constantFrom<Readonly<Record<string, string>> | undefined>(undefined, undefined, {}, { team: 'pay' }, { team: 'pay', note: 'a "b"' });
+const anyMetadata = fc.constantFrom<Readonly<Record<string, string>> | undefined>(
+  undefined,
+  undefined,
+  {},
+  { team: 'pay' },
+  { team: 'pay', note: 'a "b"' },
+);
 
 interface AskedCondition {
   readonly text: string;
@@ -109,11 +128,13 @@ async function writeAlone(run: Run, node: ClusterNode, write: UserWrite): Promis
   expect(item?.content).toBe(expected.content);
   if (expected.isCommitted) expect(cluster.store.position.revision).toBeGreaterThan(head.revision);
   else expect(item).toEqual(before);
-  if (answer.status === 200 || answer.status === 201) expect(answer.body).toMatchObject({ version: item?.version, ...(!isDisturbed && { etag: run.etag(write.key) }) });
+  if (answer.status === 200 || answer.status === 201)
+    expect(answer.body).toMatchObject({ version: item?.version, ...(!isDisturbed && { etag: run.etag(write.key) }) });
 }
 
-const put = fc.record({ key: anyKey, value: anyValue, metadata: anyMetadata, isText: fc.boolean(), condition: anyCondition, place: anyPlace }).map(
-  ({ key, value, metadata, isText, condition, place }): Step => ({
+const put = fc
+  .record({ key: anyKey, value: anyValue, metadata: anyMetadata, isText: fc.boolean(), condition: anyCondition, place: anyPlace })
+  .map(({ key, value, metadata, isText, condition, place }): Step => ({
     text: `put ${key} = ${JSON.stringify(value)} ${metadata ? JSON.stringify(metadata) : ''} ${condition.text}`,
     run: (run) =>
       writeAlone(run, run.cluster.nodeAt(place), {
@@ -123,51 +144,52 @@ const put = fc.record({ key: anyKey, value: anyValue, metadata: anyMetadata, isT
         ...(isText && typeof value === 'string' && { contentType: 'text/plain' }),
         ...condition.of(run, key),
       }),
-  }),
-);
+  }));
 
-const remove = fc.record({ key: anyKey, condition: anyCondition, place: anyPlace }).map(
-  ({ key, condition, place }): Step => ({
-    text: `delete ${key} ${condition.text}`,
-    run: (run) => {
-      const { ifAbsent: _never, ...conditions } = condition.of(run, key);
-      return writeAlone(run, run.cluster.nodeAt(place), { key, ...conditions });
-    },
-  }),
-);
+const remove = fc.record({ key: anyKey, condition: anyCondition, place: anyPlace }).map(({ key, condition, place }): Step => ({
+  text: `delete ${key} ${condition.text}`,
+  run: (run) => {
+    const { ifAbsent: _never, ...conditions } = condition.of(run, key);
+    return writeAlone(run, run.cluster.nodeAt(place), { key, ...conditions });
+  },
+}));
 
 /** Several at once, to few keys, some on conditions: the judge tells who may have won. */
 const race = fc
-  .array(fc.record({ key: fc.constantFrom(...KEYS.slice(0, 3)), place: anyPlace, kind: fc.constantFrom('put', 'put', 'if right', 'if absent', 'delete', 'outside') }), {
-    minLength: 2,
-    maxLength: 8,
-  })
-  .map(
-    (writers): Step => ({
-      text: `race of ${writers.map(({ key, kind }) => `${kind} ${key}`).join(', ')}`,
-      run: async (run) => {
-        const version = new Map(writers.map(({ key }) => [key, run.item(key)?.version ?? 0]));
-        await Promise.all(
-          writers.map(async ({ key, place, kind }) => {
-            if (kind === 'outside') return void (await run.cluster.outside({ [key]: JSON.stringify(run.nextValue()) }));
-            const value = run.nextValue();
-            const ifVersion = kind === 'if right' ? { ifVersion: version.get(key) ?? 0 } : {};
-            const write = kind === 'delete' ? { key } : { key, value, isUnique: true, ...ifVersion, ...(kind === 'if absent' && { ifAbsent: true }) };
-            run.remember(await run.cluster.write(run.cluster.nodeAt(place), write));
-          }),
-        );
-      },
+  .array(
+    fc.record({
+      key: fc.constantFrom(...KEYS.slice(0, 3)),
+      place: anyPlace,
+      kind: fc.constantFrom('put', 'put', 'if right', 'if absent', 'delete', 'outside'),
     }),
-  );
-
-const outside = fc.dictionary(anyKey, fc.constantFrom(...OUTSIDE_VALUES, null), { minKeys: 1, maxKeys: 4 }).map(
-  (values): Step => ({
-    text: `outside ${JSON.stringify(values)}`,
-    run: async (run) => {
-      await run.cluster.outside(values);
+    {
+      minLength: 2,
+      maxLength: 8,
     },
-  }),
-);
+  )
+  .map((writers): Step => ({
+    text: `race of ${writers.map(({ key, kind }) => `${kind} ${key}`).join(', ')}`,
+    run: async (run) => {
+      const version = new Map(writers.map(({ key }) => [key, run.item(key)?.version ?? 0]));
+      await Promise.all(
+        writers.map(async ({ key, place, kind }) => {
+          if (kind === 'outside') return void (await run.cluster.outside({ [key]: JSON.stringify(run.nextValue()) }));
+          const value = run.nextValue();
+          const ifVersion = kind === 'if right' ? { ifVersion: version.get(key) ?? 0 } : {};
+          const write =
+            kind === 'delete' ? { key } : { key, value, isUnique: true, ...ifVersion, ...(kind === 'if absent' && { ifAbsent: true }) };
+          run.remember(await run.cluster.write(run.cluster.nodeAt(place), write));
+        }),
+      );
+    },
+  }));
+
+const outside = fc.dictionary(anyKey, fc.constantFrom(...OUTSIDE_VALUES, null), { minKeys: 1, maxKeys: 4 }).map((values): Step => ({
+  text: `outside ${JSON.stringify(values)}`,
+  run: async (run) => {
+    await run.cluster.outside(values);
+  },
+}));
 
 /** Bytes that are not text, keys outside the grammar, revisions without a change under the namespace. */
 const oddities = fc.constantFrom<Step>(
@@ -176,68 +198,72 @@ const oddities = fc.constantFrom<Step>(
   { text: 'elsewhere', run: async (run) => void (await run.cluster.elsewhere()) },
 );
 
-const read = fc.record({ key: anyKey, place: anyPlace, kind: fc.constantFrom('plain', 'strong', 'newest', 'old') }).map(
-  ({ key, place, kind }): Step => ({
+const read = fc
+  .record({ key: anyKey, place: anyPlace, kind: fc.constantFrom('plain', 'strong', 'newest', 'old') })
+  .map(({ key, place, kind }): Step => ({
     text: `read ${key} ${kind}`,
     run: async (run) => {
       const minimum = kind === 'newest' ? run.cursors.at(-1) : kind === 'old' ? run.cursors[0] : undefined;
-      const answer = await run.cluster.read(run.cluster.nodeAt(place), key, { ...(minimum !== undefined && { minimum }), isStrong: kind === 'strong' });
+      const answer = await run.cluster.read(run.cluster.nodeAt(place), key, {
+        ...(minimum !== undefined && { minimum }),
+        isStrong: kind === 'strong',
+      });
       run.remember(answer);
       expect([200, 404, 410, 503], JSON.stringify(answer.body)).toContain(answer.status);
     },
-  }),
-);
+  }));
 
-const poll = fc.record({ place: anyPlace, which: fc.nat({ max: 1 }) }).map(
-  ({ place, which }): Step => ({
-    text: `poll ${which}`,
-    run: async ({ cluster }) => {
-      const poller = cluster.pollers[which] ?? cluster.poller();
-      const status = await poller.poll(cluster.nodeAt(place).server.url);
-      expect([200, 410, 503]).toContain(status);
-    },
-  }),
-);
+const poll = fc.record({ place: anyPlace, which: fc.nat({ max: 1 }) }).map(({ place, which }): Step => ({
+  text: `poll ${which}`,
+  run: async ({ cluster }) => {
+    const poller = cluster.pollers[which] ?? cluster.poller();
+    const status = await poller.poll(cluster.nodeAt(place).server.url);
+    expect([200, 410, 503]).toContain(status);
+  },
+}));
 
-const anyFilter: fc.Arbitrary<WatchFilter> = fc.record({ keys: fc.subarray([...KEYS], { maxLength: 2 }), prefixes: fc.subarray([...PREFIXES], { maxLength: 2 }) });
+const anyFilter: fc.Arbitrary<WatchFilter> = fc.record({
+  keys: fc.subarray([...KEYS], { maxLength: 2 }),
+  prefixes: fc.subarray([...PREFIXES], { maxLength: 2 }),
+});
 
-const openStream = fc.record({ filter: anyFilter, wantsSnapshot: fc.boolean(), place: anyPlace }).map(
-  ({ filter, wantsSnapshot, place }): Step => ({
+const openStream = fc
+  .record({ filter: anyFilter, wantsSnapshot: fc.boolean(), place: anyPlace })
+  .map(({ filter, wantsSnapshot, place }): Step => ({
     text: `stream ${JSON.stringify(filter)} ${wantsSnapshot ? 'with snapshot' : ''}`,
     run: async ({ cluster }) => {
       if (cluster.watchers.length >= 6) return;
-      const watcher = cluster.watcher({ filter: filter.keys.length + filter.prefixes.length === 0 ? { keys: [], prefixes: [''] } : filter, wantsSnapshot });
+      const watcher = cluster.watcher({
+        filter: filter.keys.length + filter.prefixes.length === 0 ? { keys: [], prefixes: [''] } : filter,
+        wantsSnapshot,
+      });
       await watcher.connect(cluster.nodeAt(place).server.url);
     },
-  }),
-);
+  }));
 
-const cutStream = fc.record({ which: anyPlace, isLate: fc.boolean() }).map(
-  ({ which, isLate }): Step => ({
-    text: `cut stream ${which}${isLate ? ' once synced' : ''}`,
-    run: async ({ cluster }) => {
-      const watcher = cluster.watchers[which];
-      if (isLate && watcher?.isConnected) await watcher.until('synced', () => watcher.lastId !== undefined || !watcher.isConnected).catch(() => undefined);
-      watcher?.cut();
-    },
-  }),
-);
+const cutStream = fc.record({ which: anyPlace, isLate: fc.boolean() }).map(({ which, isLate }): Step => ({
+  text: `cut stream ${which}${isLate ? ' once synced' : ''}`,
+  run: async ({ cluster }) => {
+    const watcher = cluster.watchers[which];
+    if (isLate && watcher?.isConnected)
+      await watcher.until('synced', () => watcher.lastId !== undefined || !watcher.isConnected).catch(() => undefined);
+    watcher?.cut();
+  },
+}));
 
-const resumeStream = fc.record({ which: anyPlace, place: anyPlace, isInUrl: fc.boolean() }).map(
-  ({ which, place, isInUrl }): Step => ({
-    text: `resume stream ${which}`,
-    run: async (run) => {
-      const watcher = run.cluster.watchers[which];
-      const node = run.cluster.nodeAt(place);
-      if (!watcher) return;
-      const { service } = node.server;
-      const isHealthy = !run.disturbed.has(node) && service.state === 'live' && service.revision === run.cluster.store.position.revision;
-      const since = watcher.lastId;
-      const isHeld = isHealthy && since !== undefined && isOfCurrentChain(run, since) && Number(since.split('-')[1]) >= service.window.oldest;
-      await watcher.connect(node.server.url, { isInUrl, isHeld });
-    },
-  }),
-);
+const resumeStream = fc.record({ which: anyPlace, place: anyPlace, isInUrl: fc.boolean() }).map(({ which, place, isInUrl }): Step => ({
+  text: `resume stream ${which}`,
+  run: async (run) => {
+    const watcher = run.cluster.watchers[which];
+    const node = run.cluster.nodeAt(place);
+    if (!watcher) return;
+    const { service } = node.server;
+    const isHealthy = !run.disturbed.has(node) && service.state === 'live' && service.revision === run.cluster.store.position.revision;
+    const since = watcher.lastId;
+    const isHeld = isHealthy && since !== undefined && isOfCurrentChain(run, since) && Number(since.split('-')[1]) >= service.window.oldest;
+    await watcher.connect(node.server.url, { isInUrl, isHeld });
+  },
+}));
 
 function isOfCurrentChain(run: Run, cursor: string): boolean {
   const [epoch, revision] = [cursor.split('-')[0], Number(cursor.split('-')[1])];
@@ -301,7 +327,10 @@ const badCommit = fc
     text: `${kind}: put ${key}`,
     run: async (run) => {
       const node = run.cluster.nodeAt(place);
-      const overtaken: CommitFault = { isApplied: true, after: async () => void (await run.cluster.outside({ [key]: JSON.stringify(run.nextValue()) })) };
+      const overtaken: CommitFault = {
+        isApplied: true,
+        after: async () => void (await run.cluster.outside({ [key]: JSON.stringify(run.nextValue()) })),
+      };
       const fault = { 'reply lost': REPLY_LOST, 'request lost': REQUEST_LOST, refused: REFUSED, overtaken }[kind] ?? REFUSED;
       let isDone = false;
       node.provider.onCommit = () => {
@@ -317,22 +346,20 @@ const badCommit = fc
     },
   }));
 
-const rollBack = fc.record({ part: fc.nat({ max: 100 }), comesBack: fc.boolean() }).map(
-  ({ part, comesBack }): Step => ({
-    text: `roll the store back to ${part} %${comesBack ? ', then write until its revision is where it was' : ''}`,
-    run: async (run) => {
-      const { cluster } = run;
-      run.disturb(...cluster.nodes);
-      run.isRestored = true;
-      // Of a store that is put back at the very moment at which a node has to list, its past being gone, a list cannot prove enough.
-      await Promise.all([...run.listing].filter(({ provider }) => !provider.isDown).map((node) => cluster.caughtUp(node)));
-      for (const { provider } of cluster.nodes) provider.release();
-      const { revision } = cluster.store.position;
-      await cluster.store.rollBack(Math.floor((revision * part) / 100));
-      while (comesBack && cluster.store.position.revision < revision) await cluster.outside({ 'b/x': JSON.stringify(run.nextValue()) });
-    },
-  }),
-);
+const rollBack = fc.record({ part: fc.nat({ max: 100 }), comesBack: fc.boolean() }).map(({ part, comesBack }): Step => ({
+  text: `roll the store back to ${part} %${comesBack ? ', then write until its revision is where it was' : ''}`,
+  run: async (run) => {
+    const { cluster } = run;
+    run.disturb(...cluster.nodes);
+    run.isRestored = true;
+    // Of a store that is put back at the very moment at which a node has to list, its past being gone, a list cannot prove enough.
+    await Promise.all([...run.listing].filter(({ provider }) => !provider.isDown).map((node) => cluster.caughtUp(node)));
+    for (const { provider } of cluster.nodes) provider.release();
+    const { revision } = cluster.store.position;
+    await cluster.store.rollBack(Math.floor((revision * part) / 100));
+    while (comesBack && cluster.store.position.revision < revision) await cluster.outside({ 'b/x': JSON.stringify(run.nextValue()) });
+  },
+}));
 
 const wipe = fc.constantFrom<Step>(
   {
@@ -351,7 +378,25 @@ const wipe = fc.constantFrom<Step>(
   },
 );
 
-const usual = [put, put, put, remove, race, outside, outside, oddities, read, read, poll, poll, openStream, openStream, cutStream, resumeStream, resumeStream] as const;
+const usual = [
+  put,
+  put,
+  put,
+  remove,
+  race,
+  outside,
+  outside,
+  oddities,
+  read,
+  read,
+  poll,
+  poll,
+  openStream,
+  openStream,
+  cutStream,
+  resumeStream,
+  resumeStream,
+] as const;
 const faults = [cutWatch, cutWatchesSoon, hold, compactNode, down, restart, recover, recover, badCommit] as const;
 
 /** Steps of a run on stores that are never put back. */

@@ -15,10 +15,10 @@ import { readCursor } from './true-history.ts';
 export const NAMESPACE = 'app/config';
 export const EPOCH_KEY = `${NAMESPACE}/.attune/system/epoch`;
 /** Matched by every watcher of a cluster, so that its last change tells that nothing else is to come. */
-export const END_KEY = 'zz/end';
+const END_KEY = 'zz/end';
 
 /** Faults heal within milliseconds. */
-export const FAST_FEED: FeedTiming = Object.freeze({
+const FAST_FEED: FeedTiming = Object.freeze({
   backoff: Object.freeze({ baseMs: 1, maxMs: 8, factor: 2 }),
   progressEveryMs: 20,
   silenceMs: 2_000,
@@ -115,7 +115,8 @@ export class Cluster implements AsyncDisposable {
     const { service } = node.server;
     // What was cut just now is noticed first.
     await new Promise((resolve) => setImmediate(resolve));
-    const isThere = (): boolean => service.state === 'live' && service.revision >= this.store.position.revision && this.#isCurrent(service.cursor, this.store.position);
+    const isThere = (): boolean =>
+      service.state === 'live' && service.revision >= this.store.position.revision && this.#isCurrent(service.cursor, this.store.position);
     await until(`${node.name} to follow the store`, isThere, waitMs);
   }
 
@@ -151,7 +152,9 @@ export class Cluster implements AsyncDisposable {
         ...(write.ifMatch !== undefined && { 'If-Match': write.ifMatch === '*' ? '*' : `"${write.ifMatch}"` }),
         ...(write.ifAbsent && { 'If-None-Match': '*' }),
       },
-      ...('value' in write && { body: JSON.stringify({ value, ...(metadata && { metadata }), ...(contentType !== undefined && { contentType }) }) }),
+      ...('value' in write && {
+        body: JSON.stringify({ value, ...(metadata && { metadata }), ...(contentType !== undefined && { contentType }) }),
+      }),
     });
     const isDeletion = !('value' in write);
     const condition = this.#conditionOf(write, from);
@@ -170,9 +173,16 @@ export class Cluster implements AsyncDisposable {
     return answer;
   }
 
-  async read(node: ClusterNode, key: string, options: { readonly minimum?: string; readonly isStrong?: boolean } = {}): Promise<NodeAnswer<AnyBody>> {
+  async read(
+    node: ClusterNode,
+    key: string,
+    options: { readonly minimum?: string; readonly isStrong?: boolean } = {},
+  ): Promise<NodeAnswer<AnyBody>> {
     const begin = ++this.#clock;
-    const query = new URLSearchParams({ ...(options.minimum !== undefined && { minRevision: options.minimum }), ...(options.isStrong && { consistency: 'strong' }) });
+    const query = new URLSearchParams({
+      ...(options.minimum !== undefined && { minRevision: options.minimum }),
+      ...(options.isStrong && { consistency: 'strong' }),
+    });
     const answer = await this.call(node, `${pathOf(key)}?${query.toString()}`);
     const cursor = answer.header('attune-cursor');
     const { version, code } = answer.body;

@@ -81,7 +81,7 @@ export class FaultyProvider implements ConfigProvider {
     for (const watch of [...this.#watches]) watch.cut();
   }
 
-  /** The watches opened from now on end after `batches` (progress counts); undefined heals. */
+  /** The watches opened from now on end after `batches` (progress counts); undefined heals them too. */
   cutWatchesAfter(batches: number | undefined): void {
     this.#cutAfter = batches;
   }
@@ -171,6 +171,7 @@ export class FaultyProvider implements ConfigProvider {
       isSilent: this.#isSilent,
       isMerging: this.#isMerging,
       cutAfter: this.#cutAfter,
+      isHealed: () => this.#cutAfter === undefined,
       gate: () => this.#gate,
       alter: (batch) => this.onBatch(batch),
       onEnd: () => this.#watches.delete(watch),
@@ -209,6 +210,7 @@ interface FaultyWatchOptions {
   readonly isSilent: boolean;
   readonly isMerging: boolean;
   readonly cutAfter: number | undefined;
+  readonly isHealed: () => boolean;
   readonly gate: () => Gate | undefined;
   readonly alter: (batch: StoredBatch) => StoredBatch;
   readonly onEnd: () => void;
@@ -257,13 +259,13 @@ class FaultyWatch implements StoreWatch {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<StoredBatch, void, undefined> {
-    const { signal, after, isCompacted, cutAfter, gate } = this.#options;
+    const { signal, after, isCompacted, cutAfter, isHealed, gate } = this.#options;
     const batches = this.#options.isMerging ? merged(this.#inner) : this.#inner;
     const iterator = batches[Symbol.asyncIterator]();
     try {
       if (isCompacted) throw new CompactedError(`cannot watch after ${after}`, { details: { oldest: after + 1 } });
       for (let delivered = 0; !this.#isCut && !signal.aborted;) {
-        if (cutAfter !== undefined && delivered >= cutAfter) this.#isCut = true;
+        if (cutAfter !== undefined && delivered >= cutAfter && !isHealed()) this.#isCut = true;
         if (this.#isCut) break;
         const step = await Promise.race([this.#heard(iterator), this.#ended.passed]);
         const held = gate();

@@ -6,7 +6,7 @@ import type { ConfigProvider, Operation, Revision, StoredSnapshot } from '../../
 import { exchange, type Answer, type RawRequest } from './http-exchange.ts';
 import { HttpStream } from './http-stream.ts';
 
-export const NAMESPACE = 'app/config';
+const NAMESPACE = 'app/config';
 const layout = createLayout(NAMESPACE);
 
 export interface HttpServiceOptions extends Omit<Partial<HttpServerOptions>, 'namespace'> {

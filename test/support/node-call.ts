@@ -36,9 +36,18 @@ export interface CallInit {
 const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
 /** One request to the node at `url`. */
-export async function callNode<Body = AnyBody>(url: string, path: string, { method = 'GET', headers = {}, body, signal }: CallInit = {}): Promise<NodeAnswer<Body>> {
+export async function callNode<Body = AnyBody>(
+  url: string,
+  path: string,
+  { method = 'GET', headers = {}, body, signal }: CallInit = {},
+): Promise<NodeAnswer<Body>> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url + path, { agent, method, headers: { ...headers, ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }) }, ...(signal && { signal }) });
+    const outgoing = request(url + path, {
+      agent,
+      method,
+      headers: { ...headers, ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }) },
+      ...(signal && { signal }),
+    });
     outgoing.on('error', reject);
     outgoing.on('response', (response) => {
       const chunks: Buffer[] = [];

@@ -35,7 +35,10 @@ export class RecordedPoller {
   async poll(url: string, waitMs = 0): Promise<number> {
     if (this.#cursor === undefined) return this.#list(url);
     this.events.push({ type: 'connect', since: this.#cursor });
-    const { status, body } = await callNode<PollAnswer & { readonly reason?: string }>(url, `/api/v1/configs?watch&since=${this.#cursor}&wait=${waitMs}ms`);
+    const { status, body } = await callNode<PollAnswer & { readonly reason?: string }>(
+      url,
+      `/api/v1/configs?watch&since=${this.#cursor}&wait=${waitMs}ms`,
+    );
     if (status === 410) {
       this.events.push({ type: 'reset', reason: body.reason ?? '' });
       this.#cursor = undefined;

@@ -182,7 +182,9 @@ export class RecordedWatcher {
   }
 
   #take(block: string): void {
-    const fields = new Map(block.split('\n').map((line): [string, string] => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+    const fields = new Map(
+      block.split('\n').map((line): [string, string] => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+    );
     const type = fields.get('event');
     if (type === undefined) return;
     const id = fields.get('id');

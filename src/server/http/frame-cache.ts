@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { formatCursor } from '../../core/cursor.ts';
 import type { ConfigBatch, ConfigService } from '../config-service.ts';
@@ -5,6 +6,8 @@ import type { ConfigChange } from '../store/changes.ts';
 import { encodeFrame } from './frames.ts';
 
 const MAX_BYTES = 64 * 1024 * 1024;
+/** More are named by their digest. */
+const MAX_NAMED_PLACES = 16;
 
 /** Frames by batch and selection of its changes: one that many streams send is encoded once and its bytes are shared. */
 export class FrameCache {
@@ -18,9 +21,7 @@ export class FrameCache {
   /** The `change` frame of those changes of `batch` that a stream wants. */
   changeFrame(batch: ConfigBatch, changes: readonly ConfigChange[]): Buffer {
     const cursor = formatCursor(this.#service.cursorAt(batch.revision));
-    // A selection is told by its place in the batch; all of it, the usual case, needs no list.
-    const name =
-      changes.length === batch.derived.length ? cursor : `${cursor} ${changes.map((change) => batch.derived.indexOf(change)).join(' ')}`;
+    const name = changes.length === batch.derived.length ? cursor : `${cursor} ${nameSelection(batch.derived, changes)}`;
     const known = this.#frames.get(name);
     if (known) return known;
     const events = changes.map((change) => this.#service.renderedChange(change)).join(',');
@@ -28,4 +29,15 @@ export class FrameCache {
     this.#frames.set(name, frame);
     return frame;
   }
+}
+
+/** Names the places of `selected` in `all`, in whose order it is. A relist may hold a hundred thousand changes, and many streams want a part of it. */
+function nameSelection(all: readonly ConfigChange[], selected: readonly ConfigChange[]): string {
+  const places = new Uint32Array(selected.length);
+  let place = 0;
+  for (const [index, change] of selected.entries()) {
+    while (place < all.length && all[place] !== change) place++;
+    places[index] = place;
+  }
+  return places.length <= MAX_NAMED_PLACES ? places.join(' ') : createHash('sha256').update(places).digest('base64');
 }

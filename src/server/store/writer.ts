@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AttuneError, DeadlineExceededError, isAttuneError, OutcomeUnknownError, UnavailableError, type ErrorCode } from '../../core/errors.ts';
+import {
+  AttuneError,
+  DeadlineExceededError,
+  isAttuneError,
+  OutcomeUnknownError,
+  UnavailableError,
+  type ErrorCode,
+} from '../../core/errors.ts';
 import type { ChangeType } from '../../core/item.ts';
 import type { ConfigKey } from '../../core/key.ts';
 import type { Revision } from '../../core/revision.ts';
@@ -164,7 +171,9 @@ export class Writer {
     const { cache, layout, marks } = this.#options;
     const known = cache.revision;
     const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
-    const { entries, revision } = await cache.provider.read([valueKey, sidecarKey, ...marks], { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
+    const { entries, revision } = await cache.provider
+      .read([valueKey, sidecarKey, ...marks], { deadlineMs: COMMIT_MS })
+      .catch(rethrowFailure);
     try {
       if (revision < known) throw cache.doubt(`the store is at ${revision}, this node had seen ${known}`);
       await cache.reached(Math.max(0, ...entries.map((entry) => entry.revision)) as Revision, { deadlineMs: VISIBLE_MS });

@@ -188,7 +188,17 @@ const GOOD: readonly WatchCase[] = [
   },
   {
     name: 'status and goaway between',
-    events: [connect(), { type: 'status', state: 'stale' }, synced('a-7'), { type: 'goaway' }, CUT, connect('a-7'), { type: 'status', state: 'stale' }, R8, synced('a-8')],
+    events: [
+      connect(),
+      { type: 'status', state: 'stale' },
+      synced('a-7'),
+      { type: 'goaway' },
+      CUT,
+      connect('a-7'),
+      { type: 'status', state: 'stale' },
+      R8,
+      synced('a-8'),
+    ],
   },
 ];
 
