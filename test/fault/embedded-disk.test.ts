@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { isAttuneError, REVISION_ZERO, type Revision } from '../../src/core/provider.ts';
 import { EmbeddedProvider, type EmbeddedProviderOptions } from '../../src/providers/embedded/embedded-provider.ts';
 import { loadSqlite, type SqliteDatabase } from '../../src/providers/embedded/sqlite.ts';
@@ -147,9 +147,8 @@ describe.each(ROOMS)('a store %s', (_name, createRoom) => {
 
 describe('a store whose writes fail at the disk', () => {
   it('says of each write what it knows, reads on, heals by itself, and is whole after a crash', async () => {
-    const parent = await mkdtemp(path.join(tmpdir(), 'attune-limit-'));
-    const directory = path.join(parent, 'data');
-    await mkdir(directory);
+    const directory = await mkdtemp(path.join(tmpdir(), 'attune-limit-'));
+    onTestFinished(async () => rm(directory, { recursive: true }));
     // The log is the first file to reach the limit: its checkpoints begin at 4 MiB.
     const writer = await WriterProcess.start({ directory, writers: 4, bytes: 20_000, first: 0, maxFileKib: 2_048 });
     try {
@@ -185,6 +184,5 @@ describe('a store whose writes fail at the disk', () => {
     expect(await revisionsUpTo(provider, head)).toEqual(Array.from({ length: head }, (_, index) => index + 1));
     await provider.close();
     expect(queryFromOutside(path.join(directory, 'attune.db'), 'PRAGMA integrity_check')).toBe('ok');
-    await rm(parent, { recursive: true });
   });
 });
