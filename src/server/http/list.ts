@@ -1,4 +1,4 @@
-import { formatCursor, parseCursor } from '../../core/cursor.ts';
+import { formatCursor, parseCursor, type Cursor } from '../../core/cursor.ts';
 import { AttuneError } from '../../core/errors.ts';
 import { prefixEnd } from '../../core/byte-order.ts';
 import { quoteForMessage, type ConfigKey } from '../../core/key.ts';
@@ -178,36 +178,36 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
   const filter = parseFilter(query.all('key'), query.all('prefix'));
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const since = query.get('since');
-  let position = since === undefined ? service.revision : await locateForPoll(exchange, parseCursor(since));
+  let at = service.cursorAt(since === undefined ? service.revision : await locateForPoll(exchange, parseCursor(since)));
   const gone = (reason: ResetReason): never => {
     throw cursorGone(service, reason);
   };
-  const found = await polls.wait({
-    filter,
-    waitMs,
-    signal,
-    onReset: gone,
-    evaluate: () => {
-      if (position < service.window.oldest) gone('compacted');
-      const batch = collectChanges(service, filter, position);
-      position = batch.upTo;
-      return batch.changes.length > 0 ? batch : undefined;
-    },
-  });
+  const collect = (): CollectedChanges => {
+    const located = service.locate(at);
+    if ('reset' in located) return gone(located.reset);
+    const collected = collectChanges(service, filter, located.position);
+    at = collected.cursor;
+    return collected;
+  };
+  const evaluate = (): CollectedChanges | undefined => {
+    const collected = collect();
+    return collected.changes.length > 0 ? collected : undefined;
+  };
+  const found = await polls.wait({ filter, waitMs, signal, onReset: gone, evaluate });
   if (signal.aborted) return;
-  const { changes, upTo, gap } = found ?? { changes: [], upTo: service.revision, gap: false };
-  const cursor = formatCursor(service.cursorAt(upTo));
+  // Between the end of the wait and here the mirror may have moved: what the cursor passes is told.
+  const { changes, cursor, gap } = found ?? collect();
   sendJson(
     exchange,
     200,
-    `{"revision":${upTo},"cursor":${JSON.stringify(cursor)},"changes":[${changes.join(',')}]${gap ? ',"gap":true' : ''}}`,
+    `{"revision":${cursor.revision},"cursor":${JSON.stringify(formatCursor(cursor))},"changes":[${changes.join(',')}]${gap ? ',"gap":true' : ''}}`,
   );
 }
 
 interface CollectedChanges {
   readonly changes: readonly string[];
   /** Everything up to here is told. */
-  readonly upTo: Revision;
+  readonly cursor: Cursor;
   readonly gap: boolean;
 }
 
@@ -218,7 +218,7 @@ function collectChanges(service: ConfigService, filter: ReturnType<typeof parseF
   let upTo = after;
   for (let batch = service.window.next(after); batch; batch = service.window.next(upTo)) {
     // Whole batches only: a cursor never stands inside one.
-    if (changes.length >= MAX_POLL_CHANGES || bytes >= MAX_POLL_BYTES) return { changes, upTo, gap };
+    if (changes.length >= MAX_POLL_CHANGES || bytes >= MAX_POLL_BYTES) return { changes, cursor: service.cursorAt(upTo), gap };
     for (const change of selectChanges(batch, filter, after)) {
       const text = service.renderedChange(change);
       changes.push(text);
@@ -227,5 +227,5 @@ function collectChanges(service: ConfigService, filter: ReturnType<typeof parseF
     }
     upTo = batch.revision;
   }
-  return { changes, upTo: service.revision, gap };
+  return { changes, cursor: service.cursorAt(service.revision), gap };
 }
