@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 const codeLines = (markdown: string): readonly string[] =>
-  [...markdown.matchAll(/^```\w*\n(.*?)^```/gms)].flatMap(([, code = '']) => code.split('\n').map((line) => line.trim()));
+  [...markdown.matchAll(/^```[^\n]*\n(.*?)^```/gms)].flatMap(([, code = '']) => code.split('\n').map((line) => line.trim()));
 
 describe('.ci/run', () => {
   const script = readFileSync('.ci/run', 'utf8');
