@@ -360,6 +360,11 @@ export function selectChanges(batch: ConfigBatch, filter: Filter, position: Revi
   return batch.derived.filter((change) => change.version > position && (everything || matches(filter, change.key)));
 }
 
+/** The lowest version in `batch`: its own revision, save in a gap, which holds many. */
+export function firstVersionOf(batch: ConfigBatch): number {
+  return batch.gap ? batch.derived.reduce<number>((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
+}
+
 /** A value lies in the store twice (itself and its history record, escaped as JSON) beside the sidecar. */
 function resolveLimits({ provider, maxValueBytes }: ConfigServiceOptions): WriteLimits {
   const { maxTransactionBytes, maxValueBytes: storable } = provider.capabilities;

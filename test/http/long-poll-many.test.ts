@@ -153,6 +153,23 @@ describe('a cursor of no use', () => {
     expect((await poll(service, `since=${newest}&wait=0s`)).status).toBe(200);
   });
 
+  it('is not one whose poll was held while others’ changes filled the window: nothing was missed', async () => {
+    await using service = await HttpService.start({ service: { window: SMALL_WINDOW } });
+    const cursor = await service.cursor();
+    const polls = [poll(service, `key=quiet&since=${cursor}`), poll(service, `key=quiet&since=${cursor}&wait=300ms`)];
+    await held(service, 2);
+    for (let index = 0; index < 8; index++) {
+      await service.set('loud', index);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    const ended = await polls[1];
+    expect([ended?.status, ended?.json().changes]).toEqual([200, []]);
+    expect(ended?.json().cursor).toBe(await service.cursor());
+    const version = await service.set('quiet', 1);
+    const woken = await polls[0];
+    expect([woken?.status, woken?.json().changes?.[0]?.version]).toEqual([200, version]);
+  });
+
   it('that loses its use while the poll is held is told at once', async () => {
     await using service = await HttpService.start();
     await service.set('k', 1);

@@ -5,7 +5,7 @@ import { quoteForMessage, type ConfigKey } from '../../core/key.ts';
 import type { ResetReason } from '../../core/item.ts';
 import type { Revision } from '../../core/revision.ts';
 import type { MirrorView } from '../cache/mirror.ts';
-import { selectChanges, type ConfigService } from '../config-service.ts';
+import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService } from '../config-service.ts';
 import { renderValue } from '../store/render-item.ts';
 import { ifNoneMatch } from './conditions.ts';
 import { REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
@@ -189,7 +189,11 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
     at = collected.cursor;
     return collected;
   };
-  const evaluate = (): CollectedChanges | undefined => {
+  let isCurrent = false;
+  const evaluate = (batch: ConfigBatch | undefined): CollectedChanges | undefined => {
+    // Once looked at, nothing of this filter lies between `at` and what comes, however far the window has moved on over others' changes.
+    if (isCurrent) at = service.cursorAt(Math.max(at.revision, batch ? firstVersionOf(batch) - 1 : service.revision) as Revision);
+    isCurrent = true;
     const collected = collect();
     return collected.changes.length > 0 ? collected : undefined;
   };

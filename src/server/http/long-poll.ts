@@ -6,7 +6,7 @@ export interface PollOptions<Answer> {
   readonly filter: Filter;
   readonly waitMs: number;
   readonly signal: AbortSignal;
-  /** Looks at the state, at once and after every batch that matches; undefined goes on waiting. May throw. */
+  /** Looks at the state: at once, after every batch that matches, and once more at the end; undefined goes on waiting. May throw. */
   readonly evaluate: (batch: ConfigBatch | undefined) => Answer | undefined;
   /** The history was replaced: settles the poll. May throw. */
   readonly onReset: (reason: ResetReason) => Answer | undefined;
@@ -41,7 +41,7 @@ export class LongPolls {
         isSettled = true;
         clearTimeout(timer);
         signal.removeEventListener('abort', release);
-        this.#release.delete(release);
+        this.#release.delete(expire);
         unsubscribe();
         settle();
       };
@@ -58,8 +58,9 @@ export class LongPolls {
         onBatch: (batch) => attempt(() => evaluate(batch), false),
         onReset: (reason) => attempt(() => onReset(reason), true),
       });
-      this.#release.add(release);
-      const timer = setTimeout(release, shorten(waitMs, this.#random));
+      const expire = (): void => attempt(() => evaluate(undefined), true);
+      this.#release.add(expire);
+      const timer = setTimeout(expire, shorten(waitMs, this.#random));
       attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
       if (!isSettled) signal.addEventListener('abort', release);
     });

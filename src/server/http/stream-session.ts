@@ -4,7 +4,7 @@ import type { ResetReason, ServiceState } from '../../core/item.ts';
 import type { Revision } from '../../core/revision.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { MirrorView } from '../cache/mirror.ts';
-import { selectChanges, type ConfigBatch, type ConfigService, type ConfigSubscriber } from '../config-service.ts';
+import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService, type ConfigSubscriber } from '../config-service.ts';
 import type { BoundedConnection } from './bounded-connection.ts';
 import type { FrameCache } from './frame-cache.ts';
 import { encodeComment, encodeFrame } from './frames.ts';
@@ -261,11 +261,6 @@ export class StreamSession implements ConfigSubscriber {
     clearTimeout(this.#stall);
     this.#stall = undefined;
   }
-}
-
-/** The lowest version in `batch`: its own revision, save in a gap, which holds many. */
-function firstVersionOf(batch: ConfigBatch): number {
-  return batch.gap ? batch.derived.reduce<number>((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
 }
 
 function encodeStatus(state: ServiceState, since: number): Buffer {

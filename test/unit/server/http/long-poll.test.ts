@@ -80,6 +80,21 @@ describe('the time of a poll', () => {
 });
 
 describe('a poll', () => {
+  it('looks once more at its end, while it still hears of changes', async () => {
+    const polls = new LongPolls(service);
+    const registered: number[] = [];
+    const { answer } = hold(polls, {
+      waitMs: 1_000,
+      evaluate: () => {
+        registered.push(polls.size);
+        return registered.length === 2 ? 'at the end' : undefined;
+      },
+    });
+    await vi.advanceTimersByTimeAsync(1_000);
+    await expect(answer).resolves.toBe('at the end');
+    expect(registered).toEqual([1, 1]);
+  });
+
   it('is registered before the state is compared: a change in between is seen', async () => {
     const polls = new LongPolls(service);
     let isRegistered: boolean | undefined;
