@@ -54,8 +54,6 @@ export class StreamSession implements ConfigSubscriber {
   #wasSlow = false;
   #isEnded = false;
   #isPumping = false;
-  /** As of the last write: to ask the socket is a third of what it costs to tell many streams of a change. */
-  #hasRoom = true;
   #stall: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
   #wroteAt: number;
@@ -145,9 +143,8 @@ export class StreamSession implements ConfigSubscriber {
     if (this.#isPumping || this.#isEnded || this.#turn) return;
     this.#isPumping = true;
     try {
-      this.#hasRoom = this.#options.connection.hasRoom;
-      if (this.#hasRoom) this.#forgetStall();
-      for (let turns = 0; this.#hasRoom && !this.#isCurrent && !this.#isEnded; turns++) {
+      if (this.#options.connection.hasRoom) this.#forgetStall();
+      for (let turns = 0; this.#options.connection.hasRoom && !this.#isCurrent && !this.#isEnded; turns++) {
         if (turns >= BATCHES_PER_TURN) {
           this.#turn = setImmediate(() => {
             this.#turn = undefined;
@@ -157,8 +154,8 @@ export class StreamSession implements ConfigSubscriber {
         }
         this.#sendNext();
       }
-      if (this.#pendingStatus && this.#hasRoom && !this.#isEnded) this.#sendStatus(this.#pendingStatus);
-      if (!this.#hasRoom && !this.#isEnded) this.#awaitRoom();
+      if (this.#pendingStatus && this.#options.connection.hasRoom && !this.#isEnded) this.#sendStatus(this.#pendingStatus);
+      if (!this.#options.connection.hasRoom && !this.#isEnded) this.#awaitRoom();
     } finally {
       this.#isPumping = false;
     }
@@ -244,7 +241,6 @@ export class StreamSession implements ConfigSubscriber {
   #write(frame: Buffer): void {
     this.#wroteAt = this.#options.now();
     this.#options.connection.write(frame);
-    this.#hasRoom = this.#options.connection.hasRoom;
   }
 
   /** Room is what counts: a reader that is slow but steady may never have read everything, which is when `drain` comes. */
