@@ -44,6 +44,9 @@ interface Round {
   readonly importMs: number;
   readonly changes: number;
   readonly committedToBareWatch: Delays;
+}
+
+interface Watched extends Round {
   readonly committedToStream: Delays;
   readonly acknowledgedToStream: Delays;
 }
@@ -131,7 +134,7 @@ async function ask<Answer>(child: ChildProcess, question: unknown): Promise<Answ
 }
 
 /** Runs one import on a fresh store. */
-async function importOnce(withStreams: boolean): Promise<Partial<Round> & Pick<Round, 'importMs' | 'changes'>> {
+async function importOnce(withStreams: boolean): Promise<Round> {
   const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
   const server = start('serve', folder);
   try {
@@ -145,12 +148,11 @@ async function importOnce(withStreams: boolean): Promise<Partial<Round> & Pick<R
     if (code !== 0) throw new Error(`the import ended with ${code}`);
     const times = await ask<ServerTimes>(server, 'times');
     const revisions = Object.keys(times.acknowledged).map(Number);
-    const result = { importMs, changes: revisions.length };
-    if (!reader) return result;
     const committedToBareWatch = summarize(
       revisions.map((revision) => (times.watched[revision] ?? Number.NaN) - (times.committed[revision] ?? 0)),
     );
-    return { ...result, committedToBareWatch, ...(await ask<Pick<Round, 'committedToStream' | 'acknowledgedToStream'>>(reader, times)) };
+    const result = { importMs, changes: revisions.length, committedToBareWatch };
+    return reader ? { ...result, ...(await ask<Pick<Watched, 'committedToStream' | 'acknowledgedToStream'>>(reader, times)) } : result;
   } finally {
     server.kill('SIGKILL');
     if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
@@ -159,19 +161,15 @@ async function importOnce(withStreams: boolean): Promise<Partial<Round> & Pick<R
 }
 
 async function measure(): Promise<void> {
-  const alone: number[] = [];
-  const watched: Round[] = [];
+  const alone: Round[] = [];
+  const watched: Watched[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    alone.push((await importOnce(false)).importMs);
-    watched.push((await importOnce(true)) as Round);
+    alone.push(await importOnce(false));
+    watched.push((await importOnce(true)) as Watched);
   }
   const changes = watched[0]?.changes ?? 0;
-  const over = (pick: (round: Round) => Delays): string => {
-    const [p50, p99, max] = [(d: Delays) => d.p50, (d: Delays) => d.p99, (d: Delays) => d.max].map((part) =>
-      milliseconds(median(watched.map((round) => part(pick(round))))),
-    );
-    return `${p50} / ${p99} / ${max}`;
-  };
+  const over = (delays: readonly Delays[]): string =>
+    (['p50', 'p99', 'max'] as const).map((part) => milliseconds(median(delays.map((round) => round[part])))).join(' / ');
   writeReport({
     name: 'import-lockfile',
     title: 'Import of a lock file while 200 streams watch',
@@ -179,20 +177,35 @@ async function measure(): Promise<void> {
     method: `The service over the embedded store, the reader of all streams and \`attune import\` are three processes on one machine; times by its monotonic clock. Committed: the store's commit returned, the change is durable. Acknowledged: the answer to the PUT was handed to the socket. Bare watch: a watch of the same store in the same process, with nothing behind it. Medians of ${ROUNDS} rounds, each on a fresh store, in alternation with the same import without streams.`,
     command: 'npm run build && npx tsx bench/import-lockfile.ts',
     rows: [
-      { what: `import of ${changes} keys, nobody watching`, value: milliseconds(median(alone)) },
+      { what: `import of ${changes} keys, nobody watching`, value: milliseconds(median(alone.map(({ importMs }) => importMs))) },
       {
         what: `import of ${changes} keys, ${STREAMS} streams watching`,
         value: milliseconds(median(watched.map(({ importMs }) => importMs))),
       },
       { what: 'events delivered, every one to every stream', value: String(changes * STREAMS) },
-      { what: 'committed to bare watch, p50 / p99 / longest', value: over(({ committedToBareWatch }) => committedToBareWatch) },
-      { what: 'committed to seen by a stream, p50 / p99 / longest', value: over(({ committedToStream }) => committedToStream) },
-      { what: 'acknowledged to seen by a stream, p50 / p99 / longest', value: over(({ acknowledgedToStream }) => acknowledgedToStream) },
+      {
+        what: 'committed to bare watch, nobody else watching, p50 / p99 / longest',
+        value: over(alone.map(({ committedToBareWatch }) => committedToBareWatch)),
+      },
+      {
+        what: 'committed to bare watch, 200 streams watching, p50 / p99 / longest',
+        value: over(watched.map(({ committedToBareWatch }) => committedToBareWatch)),
+      },
+      {
+        what: 'committed to seen by a stream, p50 / p99 / longest',
+        value: over(watched.map(({ committedToStream }) => committedToStream)),
+      },
+      {
+        what: 'acknowledged to seen by a stream, p50 / p99 / longest',
+        value: over(watched.map(({ acknowledgedToStream }) => acknowledgedToStream)),
+      },
     ],
     notes: [
       'The import keeps 32 writes under way; they, the 200 readers and the service share the cores, which is most of what the delays show.',
-      'Negative: a stream was told before the writer. A node answers a write when its own mirror shows it, which is when the streams are told.',
+      'One commit makes up to 32 writes durable at once; each of them is then told to every stream in turn, so that the last of a group waits for the fan-out of the others. The bare watch stands in the same queue.',
+      'A node answers a write when its own mirror shows it, which is when it tells the streams.',
       'A round in which a stream misses a change fails the run.',
+      'Profiled once (`node --cpu-prof`, 200 streams): of the time in which the service works, 39 % goes into writing frames to streams (a third of that into asking sockets for room), 21 % into handing them to the kernel, 15 % into the PUTs, 5 % into commits, 4 % into garbage. With nobody watching the import command itself is the slowest part: about 1.6 ms of processor time a write, nearly all of it in `fetch`.',
     ],
     data: { alone, watched },
   });

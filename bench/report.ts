@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 
 export interface Row {
@@ -22,12 +22,14 @@ export interface Report {
   readonly data: unknown;
 }
 
+/** Processes that want a core, before anything is measured: above 0 the machine is not ours alone. */
+const [busy = 0] = loadavg();
 const FOLDER = join(import.meta.dirname, '../docs/benchmarks');
 
 /** Writes the report as `docs/benchmarks/<date>-<name>.md` and `.json`, and prints its table. */
 export function writeReport(report: Report): void {
   const date = new Date().toISOString().slice(0, 10);
-  const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.version}`;
+  const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.version}, load average ${busy.toFixed(1)} at the start`;
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   const table = report.rows.map(({ what, value }) => `| ${what} | ${value} |`);
   const text = [
