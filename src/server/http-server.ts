@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { Server as NetServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino, type Logger } from 'pino';
 import type { ConfigProvider } from '../core/provider.ts';
@@ -45,6 +45,8 @@ const SPREAD_MS = 3_000;
 /** Above the idle time of common load balancers (60 s), so that they close first and no request meets a closing connection. */
 const KEEP_ALIVE_MS = 65_000;
 const READY_MS = 3_000;
+/** An idle connection is kept this long when the server closes. */
+const LINGER_MS = 250;
 
 /**
  * Serves one namespace of `provider` over HTTP. Resolves when it listens; whether it is ready is told by `/readyz`.
@@ -145,9 +147,13 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 }
 
 async function closeServer(server: Server, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // Accepts no more. The HTTP server's own close would also end connections whose next request is on its way: they are given a moment in which
+  // it is answered with `Connection: close`.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
   const deadline = performance.now() + graceMs;
   const done = closed.then(() => true);
+  if (await Promise.race([done, sleep(Math.min(LINGER_MS, graceMs), false)])) return;
+  server.close();
   // A connection becomes idle at any time: asking once would leave it open for its keep-alive time.
   while (performance.now() < deadline) {
     server.closeIdleConnections();

@@ -69,4 +69,19 @@ describe('routes about the service itself', () => {
     const { headers } = await request(service.url).get('/healthz').set('X-Request-Id', 'no spaces please');
     expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
   });
+
+  it('a strong list is stored nowhere, as a strong read is not', async () => {
+    await request(service.url).get('/api/v1/configs?consistency=strong').expect('Cache-Control', 'no-store');
+    await request(service.url).get('/api/v1/configs').expect('Cache-Control', 'private, no-cache');
+  });
+
+  it('pretty is refused, as every flag is, if it is neither true nor false', async () => {
+    const { body } = await request(service.url).get('/api/v1/configs?pretty=maybe').expect(400);
+    expect(body).toMatchObject({ code: 'INVALID_ARGUMENT', detail: expect.stringContaining('pretty') });
+  });
+
+  it('a request with two Host headers is refused, for a proxy may have looked at the other one', async () => {
+    const answer = await service.get('/api/v1/status', { Host: ['localhost', 'evil.test'] });
+    expect(answer.status).toBe(421);
+  });
 });

@@ -8,7 +8,7 @@ import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService } from '../config-service.ts';
 import { renderValue } from '../store/render-item.ts';
 import { ifNoneMatch } from './conditions.ts';
-import { REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import { NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
 import { parseFilter, parsePrefix } from './filter.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition, cursorGone, locateForPoll } from './position.ts';
@@ -82,7 +82,8 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   const first = query.get('cursor');
 
   const etag = service.cursor;
-  const headers: Record<string, string> = { ETag: `"${etag}"`, 'Cache-Control': REVALIDATE };
+  const caching = query.get('consistency') === 'strong' ? NO_STORE : REVALIDATE;
+  const headers: Record<string, string> = { ETag: `"${etag}"`, 'Cache-Control': caching };
   if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers });
 
   const view = service.view();

@@ -78,6 +78,8 @@ export function parseQuery<Known extends Readonly<Record<string, ParameterKind>>
     if (earlier) earlier.push(value);
     else values.set(name, [value]);
   }
+  // Read by whoever sends the answer; here so that a mistake is told like any other.
+  new Query<'pretty'>(values).flag('pretty');
   return new Query(values);
 }
 

@@ -24,7 +24,8 @@ export function hostNameOf(header: string): string | undefined {
  */
 export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRules): void {
   const header = request.headers.host ?? '';
-  const host = hostNameOf(header);
+  // Of two, a proxy may have looked at the other one.
+  const host = request.headersDistinct['host']?.length === 1 ? hostNameOf(header) : undefined;
   if (host === undefined || !(LOOPBACK_HOSTS.has(host) || rules.allowedHosts.includes(host))) {
     throw new AttuneError(
       'HOST_NOT_ALLOWED',

@@ -115,6 +115,8 @@ export class Streams {
       return this.#sendAway(connection);
     }
     if (!connection.isWritable) return;
+    // The history may have been replaced while this waited.
+    if (typeof cursor === 'object' && 'position' in located) located = this.#service.locate(cursor);
     const session: StreamSession = new StreamSession(
       {
         service: this.#service,
