@@ -125,7 +125,7 @@ export class ConfigService {
     return this.#cache.revision;
   }
 
-  get window(): Pick<StoreCache<readonly ConfigChange[]>['window'], 'oldest' | 'next' | 'size' | 'bytes'> {
+  get window(): Pick<StoreCache<readonly ConfigChange[]>['window'], 'oldest' | 'next' | 'holds' | 'size' | 'bytes'> {
     return this.#cache.window;
   }
 
@@ -193,7 +193,7 @@ export class ConfigService {
   locate(cursor: Cursor): Located {
     if (!isCovered(this.#epochs.chain, cursor)) return { reset: 'epoch' };
     if (cursor.revision > this.revision) return { reset: 'ahead' };
-    if (cursor.revision < this.window.oldest) return { reset: 'compacted' };
+    if (!this.window.holds(cursor.revision)) return { reset: 'compacted' };
     return { position: cursor.revision };
   }
 
@@ -324,7 +324,7 @@ export class ConfigService {
     for (const change of changes) {
       if (change.type === 'created') this.#keys++;
       if (change.type !== 'deleted') continue;
-      this.#keys--;
+      if (change.before) this.#keys--;
       if (change.sidecarAfter?.revision !== change.version) this.#deletions.set(change.key, change.version);
     }
     for (const { key, before, after } of stored) {

@@ -79,29 +79,97 @@ describe('a relist after compaction', () => {
     expect(cluster.verdict()).toEqual([]);
   });
 
-  it('Resumable: a client that knows part of it from another node is told only what lies above its cursor', async () => {
+  it('NoSilentLoss: a client whose position lies within it is reset, for what was made and deleted within is not told', async () => {
     const { cluster } = await startCut();
     await using _cluster = cluster;
     const traveller = cluster.watcher({ wantsSnapshot: true });
     await traveller.connect(cluster.nodeAt(1).server.url);
-    await cluster.outside({ changed: '1', gone: null });
+    await cluster.outside({ changed: '1', passing: '1' });
     await cluster.write(cluster.nodeAt(1), { key: 'told', value: 1 });
     await traveller.untilContent('told', '1');
     traveller.cut();
-    await cluster.outside({ changed: '2', made: '1' });
-    await cluster.write(cluster.nodeAt(1), { key: 'told' });
+    const inside = traveller.lastId ?? '';
+    await cluster.outside({ passing: null, changed: '2', made: '1' });
     await relist(cluster);
     await cluster.caughtUp(cluster.node);
-    await traveller.connect(cluster.node.server.url, { isHeld: true });
+    expect(await cluster.call(cluster.node, `/api/v1/configs?watch&since=${inside}&wait=0s`)).toMatchObject({
+      status: 410,
+      body: { reason: 'compacted' },
+    });
+    await traveller.connect(cluster.node.server.url);
     await traveller.untilEvent('synced');
+    expect(traveller.events.filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', reason: 'compacted' }]);
     await cluster.settle();
-    const [gap] = gapsOf(traveller);
-    expect(gap?.changes.map(({ type, key }) => `${type} ${key}`).toSorted()).toEqual([
-      'created made',
-      'deleted gone',
-      'deleted told',
-      'updated changed',
-    ]);
+    expect(cluster.verdict()).toEqual([]);
+  });
+
+  it('Resumable: begins at the oldest state that is kept, and a position after that is resumed version by version', async () => {
+    const { cluster, watcher } = await startCut();
+    await using _cluster = cluster;
+    const traveller = cluster.watcher({ wantsSnapshot: true });
+    await traveller.connect(cluster.nodeAt(1).server.url);
+    await cluster.outside({ changed: '1' });
+    const kept = await cluster.outside({ changed: '2', passing: '1' });
+    await traveller.untilRevision(kept);
+    traveller.cut();
+    await cluster.outside({ changed: '3' });
+    await cluster.outside({ changed: '4', passing: null });
+    cluster.node.provider.compact(kept);
+    cluster.node.provider.up();
+    await cluster.caughtUp(cluster.node);
+    await traveller.connect(cluster.node.server.url, { isHeld: true });
+    await cluster.settle();
+    expect(gapsOf(traveller)).toEqual([]);
+    expect(gapsOf(watcher).map(({ revision }) => revision)).toEqual([kept]);
+    expect(cluster.verdict()).toEqual([]);
+  });
+
+  it('NoSilentLoss: after a restart over a store that has forgotten the node’s past, old positions are reset', async () => {
+    await using cluster = await Cluster.start();
+    await cluster.outside({ passing: '1' });
+    await cluster.caughtUp(cluster.node);
+    const watcher = cluster.watcher({ wantsSnapshot: true });
+    await watcher.connect(cluster.node.server.url);
+    await watcher.untilEvent('synced');
+    await cluster.outside({ passing: null });
+    watcher.cut();
+    await cluster.stop(cluster.node);
+    let isFirst = true;
+    // Between the first list, in the past, and the watch from there.
+    cluster.node.provider.onRead = (kind) => {
+      if (kind === 'list' && isFirst) setImmediate(() => cluster.node.provider.compact());
+      isFirst &&= kind !== 'list';
+    };
+    cluster.node.provider.hold();
+    const restarting = cluster.restart(cluster.node);
+    await until('the first list', () => !isFirst);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    cluster.node.provider.release();
+    await restarting;
+    await cluster.caughtUp(cluster.node);
+    await cluster.settle();
+    expect(cluster.verdict()).toEqual([]);
+  });
+
+  it('NoSilentLoss: a store that merges versions tells by the tombstone of what came and went within one batch', async () => {
+    await using cluster = await Cluster.start({ nodes: 0 });
+    const merging = await cluster.addNode({ isMerging: true });
+    const other = await cluster.addNode();
+    const watcher = cluster.watcher({ wantsSnapshot: true });
+    await cluster.caughtUp(merging);
+    merging.provider.hold();
+    await cluster.write(other, { key: 'passing', value: 1 });
+    await watcher.connect(other.server.url);
+    await watcher.untilEvent('synced');
+    watcher.cut();
+    await cluster.write(other, { key: 'passing' });
+    await cluster.write(other, { key: 'made', value: 1 });
+    merging.provider.release();
+    await cluster.caughtUp(merging);
+    await watcher.connect(merging.server.url);
+    await watcher.untilEvent('change');
+    expect(merging.server.service.keys).toBe(1);
+    await cluster.settle();
     expect(cluster.verdict()).toEqual([]);
   });
 

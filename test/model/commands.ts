@@ -292,6 +292,10 @@ const compactNode = disturbance('compaction seen by', (run, node) => {
   run.listing.add(node);
   node.provider.compact();
 });
+const silence = disturbance('not a word from the store to the watch of', (_run, { provider }) => {
+  provider.silence();
+  provider.endSilence();
+});
 const down = disturbance('no store for', (_run, { provider }) => provider.down());
 const restart = disturbance('restart', async (run, node) => {
   const { cluster, disturbed } = run;
@@ -397,7 +401,7 @@ const usual = [
   resumeStream,
   resumeStream,
 ] as const;
-const faults = [cutWatch, cutWatchesSoon, hold, compactNode, down, restart, recover, recover, badCommit] as const;
+const faults = [cutWatch, cutWatchesSoon, hold, compactNode, silence, down, restart, recover, recover, badCommit] as const;
 
 /** Steps of a run on stores that are never put back. */
 export const everydaySteps: fc.Arbitrary<Step> = fc.oneof(...usual, ...faults);

@@ -18,7 +18,7 @@ export const EPOCH_KEY = `${NAMESPACE}/.attune/system/epoch`;
 const END_KEY = 'zz/end';
 
 /** Faults heal within milliseconds. */
-const FAST_FEED: FeedTiming = Object.freeze({
+export const FAST_FEED: FeedTiming = Object.freeze({
   backoff: Object.freeze({ baseMs: 1, maxMs: 8, factor: 2 }),
   progressEveryMs: 20,
   silenceMs: 2_000,

@@ -48,7 +48,7 @@ export class FaultyProvider implements ConfigProvider {
   #gate: Gate | undefined;
   #cutAfter: number | undefined;
   #isSilent = false;
-  #isCompacted = false;
+  #compactedTo: Promise<Revision> | undefined;
   #isMerging = false;
   /** Called for every commit; undefined lets it through. */
   onCommit: (transaction: Transaction) => CommitFault | undefined = () => undefined;
@@ -107,9 +107,9 @@ export class FaultyProvider implements ConfigProvider {
     this.#isSilent = false;
   }
 
-  /** Cuts the watches; the next one is told that what it asks for is no longer kept. */
-  compact(): void {
-    this.#isCompacted = true;
+  /** Cuts the watches. What came before `revision`, by default the store's current one, is no longer kept, for this node. */
+  compact(revision?: number): void {
+    this.#compactedTo = revision === undefined ? this.#inner.head('').catch(() => 0 as Revision) : Promise.resolve(revision as Revision);
     this.cutWatches();
   }
 
@@ -139,6 +139,7 @@ export class FaultyProvider implements ConfigProvider {
   async list(prefix: string, options?: ListOptions): Promise<StoredSnapshot> {
     await this.#before('list', options);
     if (this.#isMerging && options?.at !== undefined) throw new InvalidArgumentError('this store keeps no past states');
+    if (options?.at !== undefined) await this.#requireKept(options.at);
     return this.#inner.list(prefix, options);
   }
 
@@ -161,12 +162,10 @@ export class FaultyProvider implements ConfigProvider {
 
   watch(prefix: string, options: WatchOptions): StoreWatch {
     this.calls.push(`watch after ${options.after}`);
-    const isCompacted = this.#isCompacted;
-    this.#isCompacted = false;
     const watch = new FaultyWatch(this.#inner.watch(prefix, { after: options.after, signal: options.signal }), {
       after: options.after,
       signal: options.signal,
-      isCompacted,
+      requireKept: (revision) => this.#requireKept(revision),
       isCut: this.#isDown,
       isSilent: this.#isSilent,
       isMerging: this.#isMerging,
@@ -197,6 +196,11 @@ export class FaultyProvider implements ConfigProvider {
     options?.signal?.throwIfAborted();
   }
 
+  async #requireKept(revision: Revision): Promise<void> {
+    const oldest = Math.min((await this.#compactedTo) ?? 0, await this.#inner.head('').catch(() => 0));
+    if (revision < oldest) throw new CompactedError(`${revision} is no longer kept, ${oldest} is the oldest`, { details: { oldest } });
+  }
+
   #requireUp(): void {
     if (this.#isDown) throw new UnavailableError('connect ECONNREFUSED');
   }
@@ -205,7 +209,7 @@ export class FaultyProvider implements ConfigProvider {
 interface FaultyWatchOptions {
   readonly after: Revision;
   readonly signal: AbortSignal;
-  readonly isCompacted: boolean;
+  readonly requireKept: (revision: Revision) => Promise<void>;
   readonly isCut: boolean;
   readonly isSilent: boolean;
   readonly isMerging: boolean;
@@ -259,11 +263,11 @@ class FaultyWatch implements StoreWatch {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<StoredBatch, void, undefined> {
-    const { signal, after, isCompacted, cutAfter, isHealed, gate } = this.#options;
+    const { signal, after, requireKept, cutAfter, isHealed, gate } = this.#options;
     const batches = this.#options.isMerging ? merged(this.#inner) : this.#inner;
     const iterator = batches[Symbol.asyncIterator]();
     try {
-      if (isCompacted) throw new CompactedError(`cannot watch after ${after}`, { details: { oldest: after + 1 } });
+      await requireKept(after);
       for (let delivered = 0; !this.#isCut && !signal.aborted;) {
         if (cutAfter !== undefined && delivered >= cutAfter && !isHealed()) this.#isCut = true;
         if (this.#isCut) break;

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   ClosedError,
+  CompactedError,
   type CallOptions,
   type ConfigProvider,
   type ListOptions,
@@ -85,6 +86,7 @@ export class CachedProvider<Derived> implements ConfigProvider {
       oldest: () => cache.window.oldest,
       nextTurn: async () => nextTurn(),
       read: (under, after) => {
+        if (!cache.window.holds(after)) throw new CompactedError(`cannot watch after ${after}, it lies within a relist; list again`);
         const batches: StoredBatch[] = [];
         let upTo = after;
         for (let next = cache.window.next(after); next && batches.length < 256; next = cache.window.next(upTo)) {

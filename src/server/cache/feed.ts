@@ -64,6 +64,8 @@ export class Feed {
   #interrupt: ((reason: Error) => void) | undefined;
   #target: Revision | undefined;
   #loaded = false;
+  /** The oldest state the store was seen to keep: a relist begins there, the watch tells the rest. */
+  #oldest: Revision | undefined;
   /** The mirror was seen to hold this node's mark. */
   #isMarked = false;
 
@@ -105,6 +107,8 @@ export class Feed {
   }
 
   #nextStep(step: Step, error: unknown): Step {
+    const oldest = isAttuneError(error, 'COMPACTED') ? error.details['oldest'] : undefined;
+    if (typeof oldest === 'number') this.#oldest = oldest as Revision;
     if (error instanceof HistoryEnded) return 'renew';
     if (step === 'resume') return isAttuneError(error, 'COMPACTED') || isAttuneError(error, 'PROTOCOL') ? 'list' : 'resume';
     return step;
@@ -138,12 +142,26 @@ export class Feed {
       sink.replaced(snapshot);
       return;
     }
-    const snapshot = await provider.list(prefix, { signal });
+    const snapshot = await this.#relist(signal);
     if (mirror.contradicts(snapshot) || !guard.accepts(snapshot, mirror.revision))
       throw new HistoryEnded('the list denies what the watch had told');
     const difference = mirror.replace(snapshot);
     if (difference) sink.applied(difference);
     else sink.advanced();
+  }
+
+  /** As early as the store allows: what lies before it is lost to everybody, what comes after it the watch tells version by version. */
+  async #relist(signal: AbortSignal): Promise<StoredSnapshot> {
+    const { provider, prefix, mirror } = this.#options;
+    if (this.#oldest !== undefined && this.#oldest > mirror.revision && provider.capabilities.history === 'full') {
+      try {
+        return await provider.list(prefix, { at: this.#oldest, signal });
+      } catch (error) {
+        // Compacted further, or a store put back to before it.
+        if (!isAttuneError(error, 'COMPACTED') && !isAttuneError(error, 'INVALID_ARGUMENT')) throw error;
+      }
+    }
+    return provider.list(prefix, { signal });
   }
 
   /** Starts a little in the past where the store allows it: the watch then refills the window. */

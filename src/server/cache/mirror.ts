@@ -28,6 +28,11 @@ export interface AppliedBatch {
   readonly changes: readonly MirrorChange[];
   /** True if intermediate versions may be missing. */
   readonly gap: boolean;
+  /**
+   * Of a relist: the revision before it. What was made after that and is gone again was never seen, so that nothing between the two revisions
+   * can be resumed from.
+   */
+  readonly relistedAfter?: Revision;
 }
 
 /** An immutable state of the mirror: later batches do not show in it. */
@@ -139,7 +144,7 @@ export class Mirror implements MirrorView {
     this.#lastChange = newestOf(after);
     this.#revision = snapshot.revision;
     this.#view = undefined;
-    return changes.length === 0 ? undefined : { revision: snapshot.revision, changes, gap: true };
+    return changes.length === 0 ? undefined : { revision: snapshot.revision, changes, gap: true, relistedAfter: known };
   }
 
   #changesOf(batch: StoredBatch): MirrorChange[] {

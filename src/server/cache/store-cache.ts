@@ -139,7 +139,7 @@ export class StoreCache<Derived> {
     return this.#mirror.revision;
   }
 
-  get window(): Pick<Window<Derived>, 'oldest' | 'next' | 'size' | 'bytes'> {
+  get window(): Pick<Window<Derived>, 'oldest' | 'next' | 'holds' | 'size' | 'bytes'> {
     return this.#window;
   }
 

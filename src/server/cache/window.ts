@@ -72,6 +72,12 @@ export class Window<Derived> {
     return this.#slots[low]?.batch;
   }
 
+  /** True if what came after `position` is here: it is not too old and does not lie within a relist. */
+  holds(position: Revision): boolean {
+    const relistedAfter = this.next(position)?.relistedAfter;
+    return position >= this.#oldest && (relistedAfter === undefined || position <= relistedAfter);
+  }
+
   /** Forgets everything: the history starts anew at `start`. */
   restart(start: Revision): void {
     this.#slots = [];

@@ -26,23 +26,40 @@ export function deriveChanges(layout: Layout, batch: AppliedBatch, after: Mirror
     // Of several changes of one sidecar in a batch, the first knows the state before it.
     if (layout.keyOfSidecar(change.key) !== undefined && !sidecarsBefore.has(change.key)) sidecarsBefore.set(change.key, change.before);
   }
+  const unseen = batch.gap && batch.relistedAfter === undefined ? unseenDeletions(layout, batch, after) : [];
+  return batch.changes
+    .flatMap((change): ConfigChange[] => {
+      const key = layout.keyOfValue(change.key);
+      if (key === undefined) return [];
+      const sidecarKey = layout.sidecarKey(key);
+      const now = after.get(sidecarKey);
+      const was = sidecarsBefore.has(sidecarKey) ? sidecarsBefore.get(sidecarKey) : now;
+      return [
+        {
+          type: typeOf(change),
+          key,
+          version: change.revision,
+          ...(change.before && { before: change.before }),
+          ...(change.after && { after: change.after }),
+          ...(was && { sidecarBefore: was }),
+          ...(now && { sidecarAfter: now }),
+        },
+      ];
+    })
+    .concat(unseen);
+}
+
+/**
+ * Keys made and deleted again within one batch of a store that merges versions: only the tombstone tells. A client that comes from another
+ * node may hold them.
+ */
+function unseenDeletions(layout: Layout, batch: AppliedBatch, after: MirrorView): readonly ConfigChange[] {
+  const seen = new Set(batch.changes.map(({ key }) => key));
   return batch.changes.flatMap((change): ConfigChange[] => {
-    const key = layout.keyOfValue(change.key);
-    if (key === undefined) return [];
-    const sidecarKey = layout.sidecarKey(key);
-    const now = after.get(sidecarKey);
-    const was = sidecarsBefore.has(sidecarKey) ? sidecarsBefore.get(sidecarKey) : now;
-    return [
-      {
-        type: typeOf(change),
-        key,
-        version: change.revision,
-        ...(change.before && { before: change.before }),
-        ...(change.after && { after: change.after }),
-        ...(was && { sidecarBefore: was }),
-        ...(now && { sidecarAfter: now }),
-      },
-    ];
+    const key = layout.keyOfSidecar(change.key);
+    if (key === undefined || !change.after || seen.has(layout.valueKey(key)) || after.get(layout.valueKey(key))) return [];
+    if (!parseSidecar(change.after)?.deleted) return [];
+    return [{ type: 'deleted', key, version: change.revision, sidecarAfter: change.after }];
   });
 }
 
