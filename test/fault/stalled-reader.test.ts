@@ -56,28 +56,32 @@ describe('a reader that stops reading while 200 MB of changes pass', () => {
     await until('everybody is synced', () => stalled.revision > 0 && [bulk, ...pulses].every(({ others }) => others.includes('synced')));
 
     /** Lets changes pass, a window at a time: nothing goes on before those who read have seen everything. */
-    const pass = async (bytes: number): Promise<void> => {
+    const pass = async (bytes: number, isStalled: boolean): Promise<void> => {
       for (const end = written + bytes / VALUE_BYTES; written < end; written += 16) {
         const last = await node.call('fill', { keys: BULK_KEYS, from: written, count: 16, bytes: VALUE_BYTES });
         const pulse = await node.call('commit', { pulse: String(written) });
-        await until(
-          'those who read have seen it',
-          () => bulk.revisions.at(-1) === last && pulses.every(({ revisions }) => revisions.at(-1) === pulse),
-        );
+        await until('those who read have seen it', () => {
+          const isSeen = bulk.revisions.at(-1) === last && (isStalled || stalled.revision === last);
+          return isSeen && pulses.every(({ revisions }) => revisions.at(-1) === pulse);
+        });
       }
     };
+    const isCurrent = (): boolean => stalled.revision >= (bulk.revisions.at(-1) ?? 0);
+    const expectTruth = async (): Promise<void> => {
+      const { pulse: _pulse, ...truth } = await node.call('items');
+      expect(stalled.items).toEqual(truth);
+    };
     // The caches of rendered changes and frames are bounded too (64 MiB each): full before anything is measured.
-    await pass(96 * MIB);
+    await pass(96 * MIB, false);
     const before = await node.call('census');
     const { rss: rssBefore } = await node.call('memory');
     const seenBefore = bulk.revisions.length;
 
     stalled.pause();
-    await pass(BULK_BYTES);
+    await pass(BULK_BYTES, true);
 
     const during = await node.call('census');
     const { rss: rssDuring } = await node.call('memory');
-    expect(during.streams).toBe(22);
     // What is unsent when a frame is begun, that frame, and what the measurement itself varies by.
     const bound = MAX_UNSENT_BYTES + 2 * VALUE_BYTES + 6 * MIB;
     expect(during.heapUsed + during.external - before.heapUsed - before.external).toBeLessThan(bound);
@@ -87,29 +91,25 @@ describe('a reader that stops reading while 200 MB of changes pass', () => {
     expect(bulk.revisions.slice(seenBefore)).toHaveLength(expected);
     expect([bulk, ...pulses].map(({ others }) => others)).toEqual(Array.from({ length: 21 }, () => ['synced']));
 
+    const resetData = (): unknown => stalled.told.findLast(({ event }) => event === 'reset')?.data;
     stalled.resume();
-    await until('it is synced again', () => stalled.told.filter(({ event }) => event === 'synced').length === 2);
-    expect(stalled.events).toEqual(['snapshot', 'synced', 'change', 'reset', 'snapshot', 'synced']);
-    expect(stalled.told.find(({ event }) => event === 'reset')?.data).toEqual({ reason: 'slow' });
-    const { pulse: _pulse, ...truth } = await node.call('items');
-    expect(stalled.items).toEqual(truth);
-    await pass(1 * MIB);
-    await until('it follows again', () => stalled.revision === bulk.revisions.at(-1));
-
-    // Too slow a second time: another node may be nearer, or this one has to be spared.
-    stalled.pause();
-    await pass(40 * MIB);
-    stalled.resume();
-    await until('it is sent away', () => stalled.isEnded);
+    await until('it is current again, or sent away', () => isCurrent() || stalled.isEnded);
+    expect(stalled.events.slice(0, 6)).toEqual(['snapshot', 'synced', 'change', 'reset', 'snapshot', 'synced']);
+    expect(resetData()).toEqual({ reason: 'slow' });
+    // The system's buffers may have taken the reset while it stalled: then that snapshot is the second thing it was too slow for.
+    if (!stalled.isEnded) {
+      await expectTruth();
+      await pass(1 * MIB, false);
+      stalled.pause();
+      await pass(40 * MIB, true);
+      stalled.resume();
+      await until('it is sent away', () => stalled.isEnded);
+    }
     expect(stalled.told.at(-1)).toMatchObject({ event: 'goaway', data: { retryMs: expect.any(Number) } });
     stalled.reconnect();
-    await until('it is synced once more', () => stalled.told.filter(({ event }) => event === 'synced').length === 3);
-    expect(stalled.told.slice(-2).map(({ event, data }) => [event, data['reason']])).toEqual([
-      ['reset', 'compacted'],
-      ['synced', undefined],
-    ]);
-    const { pulse: _again, ...truthNow } = await node.call('items');
-    expect(stalled.items).toEqual(truthNow);
+    await until('it is current once more', isCurrent);
+    expect(resetData()).toEqual({ reason: 'compacted' });
+    await expectTruth();
 
     for (const reader of [stalled, bulk, ...pulses]) reader.close();
     await until('the node has noticed', async () => (await node.call('counts')).subscribers === 0);
