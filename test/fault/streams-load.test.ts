@@ -71,10 +71,10 @@ async function watchWrites(node: StreamsNodeProcess, { streams, polls, writes }:
     const told = answers.at(-1)?.at(-1);
     return failure !== undefined || (kind === 'conditional' ? told?.split(' ')[0] === last(filter).split(' ')[0] : told === last(filter));
   };
-  await until('every stream was told the last change', () =>
-    followers.every(({ filter, frames }) => frames.at(-1)?.at(-1) === last(filter)),
-  );
-  await until('every poll was told the last change', () => pollers.every(isAtEnd));
+  const isToldAll = (): boolean =>
+    followers.every(({ filter, frames }) => frames.at(-1)?.at(-1) === last(filter)) && pollers.every(isAtEnd);
+  // If it does not come true, the tests say of whom, and what was missed.
+  await until('everybody was told the last change', isToldAll).catch(() => undefined);
   for (const watcher of [...followers, ...pollers]) watcher.close();
   return { followers, pollers, atFull, acknowledged, history, truth, wholeTruth };
 }
