@@ -89,8 +89,6 @@ async function prove({ create, shapes, steps, runs }: Proof): Promise<void> {
   );
   const details = await fc.check(property, {
     numRuns: LONG ? runs * 20 : runs,
-    // What was found is told even if the search for a smaller case takes too long.
-    plugins: [fc.interruptAfterTimeLimit(TIME_LIMIT_MS - 20_000, { failOnInterrupt: true })],
     ...(seed !== undefined && { seed: Number(seed) }),
     ...(failing !== undefined && { path: failing, endOnFailure: true }),
   });
