@@ -81,10 +81,11 @@ it(`Durable, Resumable: kill -9 during a stream of writes, ${KILLS} times, loses
   const writes: Write[] = [];
   const seen = new Map<number, string>();
   let isOver = false;
+  let isFollowed = false;
   const following = follow(
     () => port,
     seen,
-    () => isOver && seen.size >= writes.filter(({ version }) => version !== undefined).length,
+    () => isFollowed,
   );
   const writing = Array.from({ length: WRITERS }, (_, index) =>
     writeOn(
@@ -103,10 +104,16 @@ it(`Durable, Resumable: kill -9 during a stream of writes, ${KILLS} times, loses
     }
     isOver = true;
     await Promise.all(writing);
+    // The last change of all is the highest version of an item: nothing was deleted.
+    const { items } = z.object({ items: z.array(answerSchema) }).parse(await (await fetch(`${node.url}/api/v1/configs`)).json());
+    const last = Math.max(...items.map(({ version }) => version));
+    await eventually(() => expect(seen.has(last)).toBe(true), 30_000);
+    isFollowed = true;
     await node.end('SIGTERM'); // Ends the stream, and with it the follower's wait.
     await following;
   } finally {
     isOver = true;
+    isFollowed = true;
     await node.end('SIGKILL');
     await Promise.allSettled([...writing, following]);
   }
