@@ -362,6 +362,8 @@ export function selectChanges(batch: ConfigBatch, filter: Filter, position: Revi
 
 /** The lowest version in `batch`: its own revision, save in a gap, which holds many. */
 export function firstVersionOf(batch: ConfigBatch): number {
+  // Below it, nothing within a relist is a position.
+  if (batch.relistedAfter !== undefined) return batch.relistedAfter + 1;
   return batch.gap ? batch.derived.reduce<number>((lowest, { version }) => Math.min(lowest, version), batch.revision) : batch.revision;
 }
 

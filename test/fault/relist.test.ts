@@ -173,6 +173,23 @@ describe('a relist after compaction', () => {
     expect(cluster.verdict()).toEqual([]);
   });
 
+  it('a poll that is held meanwhile is told of it, however old its position', async () => {
+    const { cluster } = await startCut();
+    await using _cluster = cluster;
+    const { node } = cluster;
+    const { cursor } = node.server.service;
+    const polling = cluster.call(node, `/api/v1/configs?watch&key=changed&since=${cursor}&wait=20s`);
+    await until('the poll to be held', () => node.server.polls.size === 1);
+    await cluster.elsewhere();
+    await cluster.outside({ kept: '1' });
+    await cluster.outside({ changed: '1' });
+    await relist(cluster);
+    expect(await polling).toMatchObject({
+      status: 200,
+      body: { revision: cluster.store.position.revision, changes: [{ key: 'changed', newValue: 1 }], gap: true },
+    });
+  });
+
   it('a poll is told of it, marked as a gap', async () => {
     const { cluster } = await startCut();
     await using _cluster = cluster;

@@ -157,7 +157,10 @@ export class Mirror implements MirrorView {
         if (batch.gap) return [];
         throw new ProtocolError(`the watch deleted '${key}' at revision ${change.revision}, which the mirror does not hold`);
       }
-      if (change.type === 'put' && before && change.entry.revision <= before.revision) return [];
+      if (change.type === 'put' && before && change.entry.revision <= before.revision) {
+        if (batch.gap) return [];
+        throw new ProtocolError(`the watch delivered '${key}' of revision ${change.entry.revision} over ${before.revision}`);
+      }
       const after = change.type === 'put' ? change.entry : undefined;
       moved.set(key, after);
       const revision = change.type === 'put' ? change.entry.revision : change.revision;

@@ -15,6 +15,9 @@ import type { HistoryGuard } from './history-guard.ts';
 import { Mirror, type AppliedBatch, type MirrorView, type RevisionOfDeletion } from './mirror.ts';
 import { DEFAULT_WINDOW, Window, type WindowBatch, type WindowLimits } from './window.ts';
 
+/** A reader may wait for a revision that changes nothing here: the store is asked for it this often. */
+const PROGRESS_WHILE_WAITING_MS = 100;
+
 /** One watcher of the cache. Called synchronously, after the mirror and the window hold what it is told of. */
 export interface CacheSubscriber<Derived> {
   /** A batch with at least one change whose key matches the filter. */
@@ -75,6 +78,8 @@ export class StoreCache<Derived> {
   readonly #index = new FilterIndex<CacheSubscriber<Derived>>();
   readonly #subscribers = new Set<CacheSubscriber<Derived>>();
   readonly #waiters = new Set<Waiter>();
+  /** Runs while somebody waits: one for all. */
+  #progress: NodeJS.Timeout | undefined;
   readonly #feed: Feed;
   readonly #stop = new AbortController();
   readonly #now: () => number;
@@ -178,14 +183,16 @@ export class StoreCache<Derived> {
     options.signal?.throwIfAborted();
     const { signal, deadlineMs = 3_000 } = options;
     await new Promise<void>((resolve, reject) => {
-      const progress = setInterval(() => this.requestProgress(), 100);
       const timer = setTimeout(() => waiter.settle(notReached(revision, this.#mirror.revision, deadlineMs)), deadlineMs);
       const onAbort = (): void => waiter.settle(signal?.reason instanceof Error ? signal.reason : new ClosedError('aborted'));
       const waiter: Waiter = {
         revision,
         settle: (error) => {
           if (!this.#waiters.delete(waiter)) return;
-          clearInterval(progress);
+          if (this.#waiters.size === 0) {
+            clearInterval(this.#progress);
+            this.#progress = undefined;
+          }
           clearTimeout(timer);
           signal?.removeEventListener('abort', onAbort);
           if (error) reject(error);
@@ -193,6 +200,7 @@ export class StoreCache<Derived> {
         },
       };
       this.#waiters.add(waiter);
+      this.#progress ??= setInterval(() => this.requestProgress(), PROGRESS_WHILE_WAITING_MS);
       signal?.addEventListener('abort', onAbort);
       this.requestProgress();
     });
@@ -241,7 +249,7 @@ export class StoreCache<Derived> {
       lost: (cause) => {
         this.#cause = cause;
         if (this.#state === 'live') this.#enter('stale', cause);
-        else this.#options.onStateChange?.(this.#state, cause);
+        else this.#guarded(() => this.#options.onStateChange?.(this.#state, cause));
       },
     };
   }
@@ -270,7 +278,7 @@ export class StoreCache<Derived> {
     this.#state = state;
     this.#since = this.#now();
     this.#cause = cause;
-    this.#options.onStateChange?.(state, cause);
+    this.#guarded(() => this.#options.onStateChange?.(state, cause));
     for (const subscriber of [...this.#subscribers]) this.#guarded(() => subscriber.onState?.(state, this.#since));
   }
 
