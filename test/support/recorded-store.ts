@@ -17,7 +17,7 @@ import { compareBytes } from '../../src/core/byte-order.ts';
 import type { StorePosition } from './judge-requests.ts';
 import type { TrueBatch, TrueHistory, TrueLink } from './true-history.ts';
 
-type Log = ReadonlyMap<number, readonly Operation[]>;
+export type Log = ReadonlyMap<number, readonly Operation[]>;
 
 /**
  * A store whose every commit is on record, by whomever and however it came about, and that can be put back to an earlier state as an
@@ -146,7 +146,7 @@ interface KnownSidecar {
 }
 
 /** The meaning of raw transactions by the rules of `design/store.md` section 2, written down once more in the plainest way. */
-function historyOf(log: Log, root: string): TrueHistory {
+export function historyOf(log: Log, root: string): TrueHistory {
   const sidecars = new Map<string, KnownSidecar>();
   const values = new Map<string, string>();
   const batches: TrueBatch[] = [];

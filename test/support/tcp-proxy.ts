@@ -29,6 +29,16 @@ export class TcpProxy implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** `127.0.0.1:PORT`. */
+  get host(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
   /** Resets every connection, at once. */
   reset(): void {
     for (const { client, target } of [...this.#pairs]) {

@@ -44,16 +44,58 @@ export function isWanted(filter: WatchFilter, key: string): boolean {
 
 export const EVERYTHING: WatchFilter = { keys: [], prefixes: [''] };
 
+/** Made once for each history, which does not change any more: of 40,000 revisions each question would cost as many steps. */
+interface Index {
+  readonly revisions: readonly number[];
+  readonly byRevision: ReadonlyMap<number, readonly TrueChange[]>;
+  /** Each key's changes, in order. */
+  readonly byKey: ReadonlyMap<string, { readonly revisions: number[]; readonly contents: (string | undefined)[] }>;
+}
+
+const indexes = new WeakMap<TrueHistory, Index>();
+
+function indexOf(history: TrueHistory): Index {
+  const known = indexes.get(history);
+  if (known) return known;
+  const byKey = new Map<string, { readonly revisions: number[]; readonly contents: (string | undefined)[] }>();
+  for (const { revision, changes } of history.batches) {
+    for (const { key, content } of changes) {
+      const line = byKey.get(key) ?? { revisions: [], contents: [] };
+      byKey.set(key, line);
+      line.revisions.push(revision);
+      line.contents.push(content);
+    }
+  }
+  const index = {
+    revisions: history.batches.map(({ revision }) => revision),
+    byRevision: new Map(history.batches.map(({ revision, changes }) => [revision, changes])),
+    byKey,
+  };
+  indexes.set(history, index);
+  return index;
+}
+
+/** How many of `sorted` are at most `limit`. */
+function countUpTo(sorted: readonly number[], limit: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? Infinity) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Every item that `filter` wants, as of `revision`. */
 export function stateAt(history: TrueHistory, revision: number, filter: WatchFilter = EVERYTHING): Map<string, TrueItem> {
   const state = new Map<string, TrueItem>();
-  for (const batch of history.batches) {
-    if (batch.revision > revision) break;
-    for (const { key, content } of batch.changes) {
-      if (!isWanted(filter, key)) continue;
-      if (content === undefined) state.delete(key);
-      else state.set(key, { version: batch.revision, content });
-    }
+  const { byKey } = indexOf(history);
+  for (const key of filter.prefixes.length === 0 ? filter.keys : byKey.keys()) {
+    const line = byKey.get(key);
+    if (!line || !isWanted(filter, key)) continue;
+    const last = countUpTo(line.revisions, revision) - 1;
+    const [version, content] = [line.revisions[last], line.contents[last]];
+    if (version !== undefined && content !== undefined) state.set(key, { version, content });
   }
   return state;
 }
@@ -64,13 +106,19 @@ export function itemAt(history: TrueHistory, revision: number, key: string): Tru
 
 /** The changes of `revision` that `filter` wants. */
 export function changesAt(history: TrueHistory, revision: number, filter: WatchFilter): readonly TrueChange[] {
-  return history.batches.find((batch) => batch.revision === revision)?.changes.filter(({ key }) => isWanted(filter, key)) ?? [];
+  return (
+    indexOf(history)
+      .byRevision.get(revision)
+      ?.filter(({ key }) => isWanted(filter, key)) ?? []
+  );
 }
 
 /** Revisions above `after` and below `before` that hold a change `filter` wants. */
 export function revisionsBetween(history: TrueHistory, after: number, before: number, filter: WatchFilter): number[] {
+  const { revisions } = indexOf(history);
   return history.batches
-    .filter(({ revision, changes }) => revision > after && revision < before && changes.some(({ key }) => isWanted(filter, key)))
+    .slice(countUpTo(revisions, after), countUpTo(revisions, before - 1))
+    .filter(({ changes }) => changes.some(({ key }) => isWanted(filter, key)))
     .map(({ revision }) => revision);
 }
 
