@@ -86,7 +86,7 @@ function settingsOf(options: ServeOptions): ServerSettings {
 
 function providerOf(settings: ServerSettings): ProviderAtUrl {
   try {
-    return openProvider(settings.provider, { dataDir: settings.dataDir });
+    return openProvider(settings.provider, { dataDir: settings.dataDir, ...settings.store });
   } catch (error) {
     if (isAttuneError(error, 'INVALID_ARGUMENT')) throw new ServeError(error.message, 2, { cause: error });
     throw error;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { parse as parseToml } from 'smol-toml';
 import { quoteForMessage } from '../core/key.ts';
+import { maskUrl } from '../core/mask-url.ts';
 import { DEFAULT_MAX_VALUE_BYTES } from './config-service.ts';
 import { DEFAULT_WINDOW } from './cache/window.ts';
 
@@ -41,6 +42,64 @@ export const SETTINGS = [
     default: './data',
     placeholder: 'path',
     effect: 'Folder of the embedded store; refused beside embedded:PATH',
+  },
+  {
+    name: 'store-user',
+    env: 'ATTUNE_STORE_USER',
+    type: 'text',
+    default: '',
+    placeholder: 'name',
+    effect: 'User of etcd, unless the URL names one',
+  },
+  {
+    name: 'store-password',
+    env: 'ATTUNE_STORE_PASSWORD',
+    type: 'text',
+    default: '',
+    placeholder: 'password',
+    effect: 'Password of that user; better from a file: ATTUNE_STORE_PASSWORD_FILE',
+    isSecret: true,
+  },
+  {
+    name: 'store-token',
+    env: 'ATTUNE_STORE_TOKEN',
+    type: 'text',
+    default: '',
+    placeholder: 'token',
+    effect: 'ACL token for Consul; better from a file: ATTUNE_STORE_TOKEN_FILE',
+    isSecret: true,
+  },
+  {
+    name: 'store-datacenter',
+    env: 'ATTUNE_STORE_DATACENTER',
+    type: 'text',
+    default: '',
+    placeholder: 'name',
+    effect: "Consul's datacenter, if not that of the agent",
+  },
+  {
+    name: 'store-ca-file',
+    env: 'ATTUNE_STORE_CA_FILE',
+    type: 'text',
+    default: '',
+    placeholder: 'path',
+    effect: "PEM file with the authorities trusted for etcds:// and consuls://, instead of the system's",
+  },
+  {
+    name: 'store-cert-file',
+    env: 'ATTUNE_STORE_CERT_FILE',
+    type: 'text',
+    default: '',
+    placeholder: 'path',
+    effect: 'PEM file with the client certificate shown to the store',
+  },
+  {
+    name: 'store-key-file',
+    env: 'ATTUNE_STORE_KEY_FILE',
+    type: 'text',
+    default: '',
+    placeholder: 'path',
+    effect: 'PEM file with the key of that certificate',
   },
   {
     name: 'host',
@@ -133,10 +192,23 @@ export interface ResolvedSetting {
   readonly source: SettingSource;
 }
 
+export interface StoreSettings {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly token: string | undefined;
+  readonly datacenter: string | undefined;
+  readonly caFile: string | undefined;
+  readonly certFile: string | undefined;
+  readonly keyFile: string | undefined;
+}
+
 export interface ServerSettings {
+  /** May hold a password: never shown as it is. */
   readonly provider: string;
   /** Undefined if it was not given: it then means the default, and nothing beside `embedded:PATH`. */
   readonly dataDir: string | undefined;
+  /** How a store that runs elsewhere is entered. Undefined: not given, or empty. */
+  readonly store: StoreSettings;
   readonly host: string;
   readonly port: number;
   readonly maxValueBytes: number;
@@ -207,6 +279,15 @@ export function resolveSettings(inputs: SettingInputs): ServerSettings {
   return {
     provider: text('provider'),
     dataDir: sources.get('data-dir')?.source === 'default' ? undefined : text('data-dir'),
+    store: {
+      username: text('store-user') || undefined,
+      password: text('store-password') || undefined,
+      token: text('store-token') || undefined,
+      datacenter: text('store-datacenter') || undefined,
+      caFile: text('store-ca-file') || undefined,
+      certFile: text('store-cert-file') || undefined,
+      keyFile: text('store-key-file') || undefined,
+    },
     host,
     port: Number(text('port')),
     maxValueBytes: Number(text('max-value-bytes')),
@@ -224,11 +305,17 @@ export function resolveSettings(inputs: SettingInputs): ServerSettings {
 export function printSettings(settings: ServerSettings): string {
   const rows = SETTINGS.map((definition: SettingDefinition) => {
     const found = settings.sources.get(definition.name as SettingName);
-    const shown = definition.isSecret && found?.text ? '***' : (found?.text ?? '') || '-';
-    return [definition.name, shown, found?.source ?? ''];
+    return [definition.name, shownText(definition, found?.text ?? ''), found?.source ?? ''];
   });
   const width = (column: number): number => Math.max(...rows.map((row) => (row[column] ?? '').length));
   return rows.map(([name = '', shown = '', source = '']) => `${name.padEnd(width(0))}  ${shown.padEnd(width(1))}  ${source}`).join('\n');
+}
+
+function shownText({ name, isSecret }: SettingDefinition, text: string): string {
+  if (text === '') return '-';
+  if (isSecret) return '***';
+  // A URL may hold a password, whatever is wrong with the rest of it.
+  return name === 'provider' ? maskUrl(text) : text;
 }
 
 /** True for addresses that only this machine reaches. */

@@ -23,6 +23,7 @@ const LAYER_RULES: readonly LayerRule[] = [
   { files: /^src\/core\//, imports: ['src/core/'], packages: ['zod'], node: false },
   { files: /^src\/conformance\//, imports: ['src/core/', 'src/conformance/'], packages: [], node: true },
   { files: /^src\/providers\/open-provider\.ts$/, imports: ['src/core/', 'src/providers/'], packages: [], node: true },
+  { files: /^src\/providers\/[^/]+\.ts$/, imports: ['src/core/'], packages: ['fastest-levenshtein'], node: true },
   { files: /^src\/providers\/([^/]+)\//, imports: ['src/core/', 'src/providers/local/', 'src/providers/$1/'], node: true },
   { files: /^src\/client\/node(\/.+)?\.ts$/, imports: ['src/core/', 'src/client/'], packages: ['eventsource-parser'], node: true },
   { files: /^src\/client\//, imports: ['src/core/', 'src/client/'], packages: ['eventsource-parser'], node: false },

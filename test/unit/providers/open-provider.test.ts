@@ -23,11 +23,6 @@ describe('a provider URL', () => {
   });
 
   it.each([
-    ['', undefined, "provider '' is of no known kind; known are memory: and embedded:./data"],
-    ['./data', undefined, "provider './data' is of no known kind; known are memory: and embedded:./data"],
-    ['redis://h:6379', undefined, "provider 'redis://h:6379' is of no known kind; known are memory: and embedded:./data"],
-    ['redis://me:secret@h/0', undefined, "provider 'redis://…@h/0' is of no known kind; known are memory: and embedded:./data"],
-    ['Embedded:x', undefined, "provider 'Embedded:x' is of no known kind; known are memory: and embedded:./data"],
     ['memory:x', undefined, "provider 'memory:x': memory: takes nothing after the colon; its content ends with the process"],
     ['memory:', './d', "provider 'memory:' keeps nothing on disk, yet --data-dir ./d is given; leave one out"],
     ['embedded:./a', './b', "provider 'embedded:./a' names its folder, and --data-dir ./b another one; leave one out"],
