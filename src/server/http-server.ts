@@ -14,6 +14,8 @@ export interface HttpServerOptions {
   /** Open. Closed by the caller, after the server. */
   readonly provider: ConfigProvider;
   readonly namespace: string;
+  /** Where the store runs, for `/status`. Default none: in this process. */
+  readonly storeHosts?: readonly string[];
   /** Default 127.0.0.1. There is no authentication: who reaches this address can read and write. */
   readonly host?: string;
   /** Default 0: any free one. */
@@ -21,6 +23,8 @@ export interface HttpServerOptions {
   readonly allowedHosts?: readonly string[];
   readonly corsOrigins?: readonly string[];
   readonly log?: Logger;
+  /** Called whenever the node begins to be live. */
+  readonly onLive?: () => void;
   /** A reader of a stream that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
   readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
@@ -74,6 +78,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     log,
     rules: { allowedHosts: [...(options.allowedHosts ?? []), ...namedHost(host)], corsOrigins: options.corsOrigins ?? [] },
     version: VERSION,
+    storeHosts: options.storeHosts ?? [],
     isDraining: () => isDraining,
   });
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 }, app);
@@ -116,8 +121,10 @@ function createService(options: HttpServerOptions, log: Logger, metrics: () => M
     namespace: options.namespace,
     ...options.service,
     onStateChange: (state, cause) => {
-      if (state === 'live') log.info({ state }, 'following the store');
-      else if (cause) log.warn({ state, cause: cause.message }, 'the store cannot be followed; trying again');
+      if (state === 'live') {
+        log.info({ state }, 'following the store');
+        options.onLive?.();
+      } else if (cause) log.warn({ state, cause: cause.message }, 'the store cannot be followed; trying again');
     },
     onSkippedKey: (storeKey) => {
       if (toldOfSkipped) return;

@@ -3,8 +3,12 @@ import { startHttpServer, type HttpServer } from './http-server.ts';
 import { tryCommands } from './http/pages.ts';
 import { createLog } from './logging.ts';
 import { printSettings, resolveSettings, SettingsError, type ServerSettings, type SettingInputs } from './settings.ts';
+import { LateProvider, OPEN_MS } from './store/late-provider.ts';
+import { confusionWith } from './twin-namespace.ts';
 import { VERSION } from './version.ts';
-import { isAttuneError } from '../core/errors.ts';
+import type { Logger } from 'pino';
+import { isAttuneError, type ErrorCode } from '../core/errors.ts';
+import type { ConfigProvider } from '../core/provider.ts';
 import { openProvider, type ProviderAtUrl } from '../providers/open-provider.ts';
 
 export { openProvider };
@@ -27,9 +31,13 @@ export class ServeError extends Error {
   }
 }
 
+/** As the command line ends after the same errors of a server. */
+const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = { UNAUTHENTICATED: 5, PERMISSION_DENIED: 5, UNAVAILABLE: 6 };
+
 /**
- * Runs the service until SIGTERM or SIGINT; a second signal exits at once. Resolves when it has shut down in order.
- * @throws {ServeError} wrong settings, a port or data directory in use, a store that cannot be opened.
+ * Runs the service until SIGTERM or SIGINT; a second signal exits at once. Resolves when it has shut down in order. A store that runs elsewhere
+ * and cannot be reached is waited for, while the service tells so.
+ * @throws {ServeError} wrong settings, a port or data directory in use, a store that refuses, now or when it is reached at last.
  */
 export async function serve(options: ServeOptions): Promise<void> {
   const print = options.print ?? ((line: string) => process.stdout.write(`${line}\n`));
@@ -38,41 +46,80 @@ export async function serve(options: ServeOptions): Promise<void> {
     print(printSettings(settings));
     return;
   }
+  const store = providerOf(settings);
   const log = createLog({ level: settings.logLevel, dir: settings.logDir });
-  const { provider, namespace, describe } = providerOf(settings);
-  try {
-    await provider.open();
-  } catch (error) {
-    await provider.close().catch(() => undefined);
-    throw new ServeError(error instanceof Error ? error.message : String(error), isAttuneError(error, 'UNAVAILABLE') ? 6 : 1, {
-      cause: error,
-    });
-  }
+  const refusal = once<unknown>();
+  const live = once<undefined>();
+  const provider = await openStore(store, log, refusal.settle);
   let server: HttpServer;
   try {
     server = await startHttpServer({
       provider,
-      namespace,
+      namespace: store.namespace,
+      storeHosts: store.hosts,
       host: settings.host,
       port: settings.port,
       allowedHosts: settings.allowedHosts,
       corsOrigins: settings.corsOrigins,
       log,
+      onLive: () => live.settle(undefined),
       service: { maxValueBytes: settings.maxValueBytes, window: { ...DEFAULT_WINDOW, minBatches: settings.windowBatches } },
     });
   } catch (error) {
     await provider.close();
     throw listenError(error, settings);
   }
-  printBanner(print, server, settings, describe());
-  log.info({ version: VERSION, url: server.url, provider: provider.name }, 'serving');
-  const signal = await nextSignal();
+  const { service } = server;
+  const isLive = service.state === 'live';
+  const checked = live.settled.then(async () => store.twin && warnOf(await confusionWith(store.twin, service), log));
+  const warning = isLive ? await checked : undefined;
+  // Whoever sees the banner may send the signal.
+  const signalled = nextSignal();
+  printBanner(print, server, settings, isLive ? store.describe() : `${store.describe()} (not reached yet, trying again)`, warning);
+  log.info({ version: VERSION, url: server.url, provider: provider.name, storeHosts: store.hosts, namespace: store.namespace }, 'serving');
+  const signal = await Promise.race([signalled, refusal.settled.then(() => undefined)]);
   log.info({ signal }, 'shutting down');
   process.once('SIGTERM', () => process.exit(128 + 15));
   process.once('SIGINT', () => process.exit(128 + 2));
   await server.close();
   await provider.close();
   log.info('shut down');
+  if (signal === undefined) throw openError(await refusal.settled);
+}
+
+/** Open, or one that opens as soon as it can be reached. */
+async function openStore(store: ProviderAtUrl, log: Logger, onRefused: (reason: unknown) => void): Promise<ConfigProvider> {
+  const { provider, hosts } = store;
+  try {
+    await provider.open({ deadlineMs: OPEN_MS });
+    return provider;
+  } catch (error) {
+    // What lies in a folder here, and is in use or damaged, does not mend by waiting.
+    if (hosts.length > 0 && isAttuneError(error, 'UNAVAILABLE')) {
+      log.warn({ cause: error.message, storeHosts: hosts }, 'the store cannot be reached; serving without it until it can');
+      return new LateProvider(provider, onRefused);
+    }
+    await provider.close().catch(() => undefined);
+    throw openError(error);
+  }
+}
+
+function openError(error: unknown): ServeError {
+  const code = isAttuneError(error) ? error.code : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  return new ServeError(message, (code && EXIT_OF[code]) ?? 1, { cause: error });
+}
+
+function warnOf(confusion: string | undefined, log: Logger): string | undefined {
+  if (confusion !== undefined) log.warn(confusion);
+  return confusion;
+}
+
+/** Something that happens at most once; `settle` may be called again in vain. */
+function once<Value>(): { readonly settled: Promise<Value>; readonly settle: (value: Value) => void } {
+  let settle: (value: Value) => void = () => undefined;
+  const settled = new Promise<Value>((resolve) => (settle = resolve));
+  return { settled, settle };
 }
 
 function settingsOf(options: ServeOptions): ServerSettings {
@@ -93,12 +140,19 @@ function providerOf(settings: ServerSettings): ProviderAtUrl {
   }
 }
 
-function printBanner(print: (line: string) => void, server: HttpServer, settings: ServerSettings, store: string): void {
+function printBanner(
+  print: (line: string) => void,
+  server: HttpServer,
+  settings: ServerSettings,
+  store: string,
+  warning: string | undefined,
+): void {
   const guard = settings.isInsecure
     ? 'NO AUTHENTICATION: whoever reaches this address can change everything'
     : 'loopback only, no authentication';
   print(`attune ${VERSION}  ${store}  ${server.url}  ${guard}\n`);
   for (const { what, command } of tryCommands(server.url).slice(0, 3)) print(`  ${what.padEnd(7)} ${command}`);
+  if (warning !== undefined) print(`\n  warning: ${warning}`);
   print('');
 }
 

@@ -3,40 +3,83 @@ import { once } from 'node:events';
 
 const START_MS = 20_000;
 
+interface Output {
+  stdout: string;
+  stderr: string;
+}
+
+export interface NodeOptions {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** More arguments of `attune serve`. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
- * The service as an operator runs it: `attune serve`, a process of its own, over the embedded store in a folder. Runs what was built last
- * (`npm test` builds first).
+ * The service as an operator runs it: `attune serve`, a process of its own. Runs what was built last (`npm test` builds first).
  */
 export class NodeProcess implements AsyncDisposable {
   readonly port: number;
   readonly #child: ChildProcess;
+  readonly #output: Output;
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, port: number, output: Output) {
     this.#child = child;
     this.port = port;
+    this.#output = output;
   }
 
-  /** Resolves when it serves. `port` 0 takes a free one. */
+  /** Over the embedded store in a folder. Resolves when it serves. `port` 0 takes a free one. */
   static async start(dataDir: string, port = 0): Promise<NodeProcess> {
-    const args = ['dist/cli/main.js', 'serve', '--data-dir', dataDir, '--port', String(port), '--log-level', 'warn'];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
+    return NodeProcess.#run(['--data-dir', dataDir], { port });
+  }
+
+  /** Over the store at a provider URL. Resolves when it listens, whether or not the store can be reached. */
+  static async over(provider: string, options: NodeOptions = {}): Promise<NodeProcess> {
+    return NodeProcess.#run(['--provider', provider], options);
+  }
+
+  static async #run(words: readonly string[], { port = 0, args = [], env = {} }: NodeOptions): Promise<NodeProcess> {
+    const all = ['dist/cli/main.js', 'serve', ...words, '--port', String(port), '--log-level', 'warn', ...args];
+    const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const output: Output = { stdout: '', stderr: '' };
     const serving = new Promise<number>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`attune serve did not start within ${START_MS} ms: ${output}`)), START_MS);
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new Error(`attune serve did not start within ${START_MS} ms: ${output.stdout}${output.stderr}`));
+      }, START_MS);
       child.stdout.on('data', (chunk: Buffer) => {
-        output += chunk.toString();
-        const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+        output.stdout += chunk.toString();
+        const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(output.stdout)?.[1];
         if (found === undefined) return;
         clearTimeout(timer);
         resolve(Number(found));
       });
-      child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-      child.once('exit', (code, signal) => {
+      child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+      // Not before the last of what it said was read.
+      child.once('close', (code, signal) => {
         clearTimeout(timer);
-        reject(new Error(`attune serve ended with ${signal ?? code}: ${output}`));
+        reject(new Error(`attune serve ended with ${signal ?? code}: ${output.stdout}${output.stderr}`));
       });
     });
-    return new NodeProcess(child, await serving);
+    return new NodeProcess(child, await serving, output);
+  }
+
+  /** The banner. */
+  get stdout(): string {
+    return this.#output.stdout;
+  }
+
+  /** The log, and why it ended. */
+  get stderr(): string {
+    return this.#output.stderr;
+  }
+
+  /** Resolves with its exit code once it has ended by itself. */
+  async ended(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close');
+    return this.#child.exitCode;
   }
 
   get url(): string {

@@ -25,6 +25,7 @@ export interface AppOptions {
   readonly log: Logger;
   readonly rules: BrowserRules;
   readonly version: string;
+  readonly storeHosts: readonly string[];
   readonly isDraining: () => boolean;
 }
 
@@ -100,7 +101,11 @@ export function createApp(options: AppOptions): Express {
       },
     });
   simple('/api/v1/status', (exchange) =>
-    sendJson(exchange, 200, JSON.stringify(statusOf({ service, version, streams: () => streams.size, polls: () => polls.size }))),
+    sendJson(
+      exchange,
+      200,
+      JSON.stringify(statusOf({ service, version, storeHosts: options.storeHosts, streams: () => streams.size, polls: () => polls.size })),
+    ),
   );
   simple('/healthz', (exchange) => sendJson(exchange, 200, '{"status":"ok"}'));
   simple('/readyz', (exchange) => {

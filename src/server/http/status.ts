@@ -3,18 +3,26 @@ import type { ConfigService } from '../config-service.ts';
 export interface StatusSources {
   readonly service: ConfigService;
   readonly version: string;
+  /** Of a store that runs elsewhere; without user and password. */
+  readonly storeHosts: readonly string[];
   readonly streams: () => number;
   readonly polls: () => number;
 }
 
 /** `GET /status`: one object for operators and tools. */
-export function statusOf({ service, version, streams, polls }: StatusSources): Readonly<Record<string, unknown>> {
+export function statusOf({ service, version, storeHosts, streams, polls }: StatusSources): Readonly<Record<string, unknown>> {
   const { provider } = service;
   return {
     version,
     state: service.state,
     since: new Date(service.since).toISOString(),
-    store: { provider: provider.name, epoch: service.epoch, revision: service.revision, lagMs: service.lagMs },
+    store: {
+      provider: provider.name,
+      ...(storeHosts.length > 0 && { hosts: storeHosts, namespace: service.layout.namespace }),
+      epoch: service.epoch,
+      revision: service.revision,
+      lagMs: service.lagMs,
+    },
     window: { oldest: service.window.oldest, newest: service.revision },
     streams: streams(),
     polls: polls(),
