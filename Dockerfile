@@ -11,7 +11,8 @@ WORKDIR /attune
 COPY --from=build /attune/package.json ./
 COPY --from=build /attune/node_modules ./node_modules
 COPY --from=build /attune/dist ./dist
-ENV ATTUNE_HOST=0.0.0.0 ATTUNE_DATA_DIR=/data NODE_ENV=production
+# Another store is chosen with ATTUNE_PROVIDER; the volume then stays empty.
+ENV ATTUNE_PROVIDER=embedded:/data ATTUNE_HOST=0.0.0.0 NODE_ENV=production
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data

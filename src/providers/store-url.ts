@@ -19,7 +19,7 @@ export interface StoreUrl {
 export const DEFAULT_NAMESPACE = 'app/config';
 
 /** Every scheme, with an example. */
-export const PROVIDER_EXAMPLES = Object.freeze({
+const PROVIDER_EXAMPLES = Object.freeze({
   memory: 'memory:',
   embedded: 'embedded:./data',
   etcd: 'etcd://127.0.0.1:2379/app/config',

@@ -18,6 +18,8 @@ const STORES: readonly StoreCase[] = [
   { name: 'etcd', scheme: 'etcd', start: () => StoreServer.startEtcd(), client: etcdctl, namespaces: ['app/config', '/app/config'] },
 ];
 
+type WireChange = Readonly<Record<string, unknown>>;
+
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 const get = async (node: NodeProcess, path: string): Promise<Answer> => exchange(node.port, { path: `/api/v1/${path}` });
 const put = async (node: NodeProcess, key: string, body: unknown): Promise<Answer> =>
@@ -26,8 +28,7 @@ const put = async (node: NodeProcess, key: string, body: unknown): Promise<Answe
 const live = (node: NodeProcess) => async () => expect((await exchange(node.port, { path: '/readyz' })).status).toBe(200);
 
 /** The changes that a stream tells, one by one. */
-async function* changesOf(stream: HttpStream): AsyncGenerator<any, void> {
-  // oxlint-disable-line typescript/no-explicit-any
+async function* changesOf(stream: HttpStream): AsyncGenerator<WireChange, void> {
   for (;;) {
     const block = await stream.event();
     if (block.event === 'change') yield* block.data.changes;
@@ -83,7 +84,7 @@ for (const { name, scheme, start, client, namespaces } of STORES) {
       const stream = await HttpStream.open(node.port, { path: '/api/v1/watch?prefix=app/' });
       await stream.until('synced');
       const changes = changesOf(stream);
-      const next = async (): Promise<any> => (await changes.next()).value; // oxlint-disable-line typescript/no-explicit-any
+      const next = async (): Promise<WireChange> => (await changes.next()).value ?? {};
 
       await tool.put(`${namespace}/app/a`, '{"on":true}');
       expect(await next()).toMatchObject({ type: 'created', key: 'app/a', oldValue: null, newValue: { on: true }, timestamp: null });
