@@ -24,6 +24,7 @@ export function addServe(program: Command, settings: readonly SettingDefinition[
       examples([
         ['attune serve', 'an embedded store in ./data, on 127.0.0.1:8080'],
         ['attune serve --port 0 --provider memory:', 'for a try: any free port, nothing kept'],
+        ['attune serve --provider etcd://127.0.0.1:2379/app/config', 'over an etcd, with the keys that lie in it'],
         ['attune serve --print-settings', 'what it would run with'],
       ]),
     );

@@ -76,4 +76,34 @@ describe('attune serve', () => {
       stderr: "attune: unknown option '--prot'; did you mean '--port'?\n",
     });
   });
+
+  it.each([
+    [
+      'http://h:2379',
+      "attune: provider 'http://h:2379' is of no known kind; known are ",
+      '; did you mean etcd://127.0.0.1:2379/app/config?\n',
+    ],
+    ['etcd://root:tOpSecret@h:x/app', "attune: provider 'etcd://…@h:x/app': ", '\n'],
+    [
+      'etcd://h/',
+      "attune: provider 'etcd://h/': this names the whole store",
+      'write etcd://h:2379/app/config, or etcd://h:2379 for app/config\n',
+    ],
+    ['consul://root:tOpSecret@h', 'attune: Consul has no users and passwords', '\n'],
+  ])('refuses the provider %s with exit code 2, before anything is opened', async (provider, begin, end) => {
+    const { code, stdout, stderr } = await cli.run(['serve', '--port', '0', '--provider', provider]);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr.startsWith(begin)).toBe(true);
+    expect(stderr.endsWith(end)).toBe(true);
+    expect(stderr).not.toContain('tOpSecret');
+  });
+
+  it('prints no secret with the settings', async () => {
+    const flags = ['--provider', 'etcd://root:tOpSecret@h/app', '--store-token', 'tOpSecret', '--print-settings'];
+    const { code, stdout, stderr } = await cli.run(['serve', ...flags], { env: { ATTUNE_STORE_PASSWORD: 'tOpSecret' } });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).not.toContain('tOpSecret');
+    expect(stdout).toMatch(/^provider +etcd:\/\/…@h\/app +flag$/m);
+    expect(stdout).toMatch(/^store-password +\*\*\* +environment$/m);
+  });
 });

@@ -47,3 +47,61 @@ describe('a provider URL', () => {
     await rm(parent, { recursive: true });
   });
 });
+
+describe('a store that runs elsewhere', () => {
+  const CA = 'test/support/certificates/ca.pem';
+  const CERT = 'test/support/certificates/client.pem';
+  const KEY = 'test/support/certificates/client-key.pem';
+  const OTHER_KEY = 'test/support/certificates/server-key.pem';
+
+  it('is known by kind, hosts and namespace, and shown without its user', async () => {
+    const opened = openProvider('etcd://me:tOpSecret@h1,h2:23//app/config');
+    expect(opened).toMatchObject({ namespace: '/app/config', hosts: ['h1:2379', 'h2:23'] });
+    expect(opened.provider.name).toBe('etcd');
+    expect(opened.describe()).toBe('etcd h1:2379,h2:23 /app/config');
+    expect(opened.twin).toEqual({ namespace: 'app/config', url: 'etcd://h1:2379,h2:23/app/config' });
+    await opened.provider.close();
+  });
+
+  it.each([
+    ['etcd://h', {}],
+    ['etcd://h', { username: 'me', password: 'p' }],
+    ['etcd://me@h', { password: 'p' }],
+    ['etcd://me:p@h', { username: 'me', password: 'p' }],
+    ['etcds://h', {}],
+    ['etcds://h', { caFile: CA }],
+    ['etcds://h', { certFile: CERT, keyFile: KEY }],
+    ['etcds://h', { caFile: CA, certFile: CERT, keyFile: KEY }],
+  ])('%s is opened with %j', async (url, options) => {
+    const { provider } = openProvider(url, options);
+    expect(provider.name).toBe('etcd');
+    await provider.close();
+  });
+
+  it.each([
+    ['etcd://h', { dataDir: './d' }, 'keeps nothing on this machine, yet --data-dir ./d is given'],
+    ['etcd://me@h', {}, "the user 'me' of etcd has no password; give it with ATTUNE_STORE_PASSWORD"],
+    ['etcd://h', { username: 'me' }, "the user 'me' of etcd has no password"],
+    ['etcd://h', { password: 'tOpSecret' }, 'a password for etcd is given, and no user'],
+    ['etcd://me:tOpSecret@h', { username: 'you' }, 'the provider URL names one user and --store-user another'],
+    ['etcd://me:tOpSecret@h', { password: 'tOpSecret2' }, 'the provider URL names one password and --store-password another'],
+    ['etcd://h', { token: 'tOpSecret' }, '--store-token is of no use here, because etcd has users instead'],
+    ['etcd://h', { datacenter: 'dc1' }, '--store-datacenter is of no use here'],
+    ['etcd://h', { caFile: CA }, '--store-ca-file is of no use here, because etcd:// is not encrypted, write etcds:// for TLS'],
+    ['consul://me:tOpSecret@h', {}, 'Consul has no users and passwords'],
+    ['consul://h', { password: 'tOpSecret' }, '--store-password is of no use here, because Consul has tokens instead'],
+    ['consul://h//app/config', {}, 'write consul://h:8500/app/config instead of consul://h:8500//app/config'],
+    ['memory:', { token: 'tOpSecret' }, '--store-token is of no use here, because provider memory: is in this process'],
+    ['embedded', { username: 'me' }, '--store-user is of no use here, because provider embedded is in this process'],
+    ['etcds://h', { certFile: CERT }, '--store-cert-file is given without --store-key-file'],
+    ['etcds://h', { keyFile: KEY }, '--store-key-file is given without --store-cert-file'],
+    ['etcds://h', { caFile: './absent.pem' }, '--store-ca-file: cannot read ./absent.pem: ENOENT'],
+    ['etcds://h', { caFile: 'test/support' }, '--store-ca-file: cannot read test/support: EISDIR'],
+    ['etcds://h', { caFile: 'package.json' }, '--store-ca-file: package.json holds no PEM'],
+    ['etcds://h', { certFile: CERT, keyFile: OTHER_KEY }, `the certificates cannot be used (${CERT}, ${OTHER_KEY}): `],
+  ])('%s with %j is refused: %s', (url, options, message) => {
+    const open = (): unknown => openProvider(url, options);
+    expect(open).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(message) }));
+    expect(open).not.toThrow(/tOpSecret/);
+  });
+});

@@ -125,3 +125,39 @@ it('lists are taken from a file as arrays and from elsewhere with commas', () =>
     'https://b.example',
   ]);
 });
+
+describe('secrets', () => {
+  const secret = 'tOpSecret';
+
+  it('come from a file that the environment names, unless the environment holds them', () => {
+    const path = join(folder, 'password');
+    writeFileSync(path, `${secret}\n`);
+    const fromFile = resolve({ env: { ATTUNE_STORE_PASSWORD_FILE: path } });
+    expect([fromFile.store.password, fromFile.sources.get('store-password')?.source]).toEqual([secret, 'environment file']);
+    expect(resolve({ env: { ATTUNE_STORE_PASSWORD_FILE: path, ATTUNE_STORE_PASSWORD: 'other' } }).store.password).toBe('other');
+    expect(problemsOf({ env: { ATTUNE_STORE_TOKEN_FILE: join(folder, 'absent') } })[0]).toMatch(
+      /ATTUNE_STORE_TOKEN_FILE: cannot read .*absent/,
+    );
+  });
+
+  it('that are empty count as not given', () => {
+    expect(resolve({ env: { ATTUNE_STORE_PASSWORD: '', ATTUNE_STORE_CA_FILE: '' } }).store).toEqual(resolve().store);
+  });
+
+  it.each([
+    { 'store-password': secret },
+    { 'store-token': secret },
+    { provider: `etcd://me:${secret}@h:2379/app/config` },
+    { provider: `etcd://me:x/${secret}@h:2379/app/config` },
+    { provider: `redis://h?token=${secret}` },
+  ])('are not printed: %j', (flags) => {
+    const printed = printSettings(resolve({ flags }));
+    expect(printed).not.toContain(secret);
+    expect(printed).toMatch(/\*\*\*|…/);
+  });
+
+  it('do not hide the rest of a provider URL', () => {
+    expect(printSettings(resolve({ flags: { provider: 'etcd://h:2379/app/config' } }))).toContain('etcd://h:2379/app/config  ');
+    expect(printSettings(resolve({ flags: { provider: `etcd://me:${secret}@h:2379/app` } }))).toContain('etcd://…@h:2379/app  ');
+  });
+});
