@@ -2,100 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigProvider, Operation, Revision, StoredBatch } from '../../src/core/provider.ts';
 import { isAttuneError } from '../../src/core/provider.ts';
-import { EtcdProvider } from '../../src/providers/etcd/etcd-provider.ts';
 import { until } from '../support/cluster.ts';
-import { etcdLog, rawHistory } from '../support/etcd-history.ts';
+import { EtcdBench, put } from '../support/etcd-bench.ts';
 import { compactEtcd } from '../support/etcd-tools.ts';
 import { EtcdWriter } from '../support/etcd-writer.ts';
-import { judge } from '../support/judge.ts';
 import { RecordedStoreWatch } from '../support/recorded-store-watch.ts';
 import { IS_LONG, seededRandom } from '../support/seed.ts';
 import { StoreServer } from '../support/store-server.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
-
-const KEYS = 40;
 
 let server: StoreServer;
-let made = 0;
 
 beforeAll(async () => {
   server = await StoreServer.startEtcd();
 }, 120_000);
 
 afterAll(async () => server[Symbol.asyncDispose]());
-
-/** A namespace of its own, a connection to write by and one that can be cut. */
-class Bench implements AsyncDisposable {
-  readonly namespace = `watch-${++made}`;
-  readonly prefix = `${this.namespace}/`;
-  readonly direct = new EtcdProvider({ hosts: [server.host], namespace: this.namespace });
-  readonly proxy: TcpProxy;
-  readonly watching: EtcdProvider;
-  /** What is behind the proxy; 1 is a port nobody listens on. */
-  readonly #target: { port: number };
-
-  private constructor(proxy: TcpProxy, target: { port: number }) {
-    this.proxy = proxy;
-    this.#target = target;
-    this.watching = new EtcdProvider({ hosts: [proxy.host], namespace: this.namespace });
-  }
-
-  static async start(): Promise<Bench> {
-    const target = { port: server.port };
-    return new Bench(await TcpProxy.start(() => target.port), target);
-  }
-
-  async put(key: string, value: string | Uint8Array): Promise<Revision> {
-    return this.direct.commit({ checks: [], operations: [put(this.prefix + key, value)] });
-  }
-
-  /** `count` revisions, a few keys each changed again and again, some deleted. */
-  async fill(count: number): Promise<Revision> {
-    const writes = Array.from(
-      { length: count },
-      (_, index) => async () => this.direct.commit({ checks: [], operations: this.change(index) }),
-    );
-    let last = 0 as Revision;
-    const next = async (): Promise<void> => {
-      for (let write = writes.shift(); write; write = writes.shift()) last = Math.max(last, await write()) as Revision;
-    };
-    await Promise.all(Array.from({ length: 32 }, next));
-    return last;
-  }
-
-  change(index: number): readonly Operation[] {
-    const name = (offset: number): string => `${this.prefix}k/${(index + offset) % KEYS}`;
-    if (index % 11 === 10) return [{ type: 'delete', key: name(0) }, put(name(1), `${index} after a deletion`)];
-    if (index % 5 === 4) return [put(name(0), `${index} first`), put(name(7), `${index} second`)];
-    return [put(name(0), `${index}`)];
-  }
-
-  cutOff(): void {
-    this.#target.port = 1;
-    this.proxy.reset();
-  }
-
-  reconnect(): void {
-    this.#target.port = server.port;
-  }
-
-  async verdictOn(watch: RecordedStoreWatch, from = 1): Promise<{ readonly changes: number; readonly violations: readonly unknown[] }> {
-    const end = await this.put('end', 'end');
-    await until('the last change', () => watch.position >= end, 20_000).catch(() => undefined);
-    const record = await watch.stop();
-    const history = rawHistory(await etcdLog(server, end, from), this.prefix);
-    const changes = history.batches.filter((batch) => batch.changes.length > 0).length;
-    return { changes, violations: judge({ histories: [history], watchers: [record] }).slice(0, 5) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.watching.close();
-    await this.direct.close();
-    await this.proxy[Symbol.asyncDispose]();
-  }
-}
-
-const put = (key: string, value: string | Uint8Array): Operation => ({ type: 'put', key, value: Buffer.from(value) });
 
 async function firstBatches(provider: ConfigProvider, prefix: string, after: number, count: number): Promise<readonly StoredBatch[]> {
   const stop = new AbortController();
@@ -110,9 +31,9 @@ async function firstBatches(provider: ConfigProvider, prefix: string, after: num
 describe('a watch of etcd that is cut', () => {
   it('at random, at 2,000 writes a second, loses and repeats nothing', async () => {
     const random = seededRandom('cut at random');
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const start = await bench.direct.head(bench.prefix);
-    const watch = new RecordedStoreWatch({ provider: bench.watching, prefix: bench.prefix, after: start });
+    const watch = new RecordedStoreWatch({ provider: bench.viaProxy, prefix: bench.prefix, after: start });
     const writer = new EtcdWriter({ provider: bench.direct, perSecond: 2_000, write: (index) => bench.change(index) });
     let cuts = 0;
     for (const end = performance.now() + (IS_LONG ? 20_000 : 4_000); performance.now() < end; cuts++) {
@@ -131,12 +52,12 @@ describe('a watch of etcd that is cut', () => {
   });
 
   it('right after it was created, with 3,500 revisions to come, loses nothing', async () => {
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const start = await bench.direct.head(bench.prefix);
     await bench.fill(3_500);
     // Enough for the answer that says that the watch is created, which names the store's current revision, and not for a batch.
     bench.proxy.resetAfter(2_000);
-    const watch = new RecordedStoreWatch({ provider: bench.watching, prefix: bench.prefix, after: start });
+    const watch = new RecordedStoreWatch({ provider: bench.viaProxy, prefix: bench.prefix, after: start });
     await until('the cut', () => watch.failures.length > 0);
     expect(watch.batches).toBe(0);
     const { changes, violations } = await bench.verdictOn(watch, start + 1);
@@ -146,10 +67,10 @@ describe('a watch of etcd that is cut', () => {
   });
 
   it('after its first batch, with 2,500 revisions to come, loses and repeats nothing', async () => {
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const start = await bench.direct.head(bench.prefix);
     await bench.fill(3_500);
-    const watch = new RecordedStoreWatch({ provider: bench.watching, prefix: bench.prefix, after: start });
+    const watch = new RecordedStoreWatch({ provider: bench.viaProxy, prefix: bench.prefix, after: start });
     await until('the first batch', () => watch.batches > 0);
     bench.proxy.reset();
     const told = watch.batches;
@@ -161,7 +82,7 @@ describe('a watch of etcd that is cut', () => {
   });
 
   it('while what it has not heard is compacted is told so, with the oldest revision it may start after', async () => {
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const first = await bench.put('a', '1');
     bench.cutOff();
     await bench.put('a', '2');
@@ -171,21 +92,21 @@ describe('a watch of etcd that is cut', () => {
     bench.reconnect();
     let failure: unknown;
     for (let tries = 0; tries < 50 && !isAttuneError(failure, 'COMPACTED'); tries++) {
-      await firstBatches(bench.watching, bench.prefix, first, 1).catch((error: unknown) => (failure = error));
+      await firstBatches(bench.viaProxy, bench.prefix, first, 1).catch((error: unknown) => (failure = error));
       await sleep(50);
     }
     expect(failure).toMatchObject({ code: 'COMPACTED', details: { oldest: compacted } });
-    expect(await firstBatches(bench.watching, bench.prefix, compacted, 1)).toMatchObject([{ revision: last }]);
-    expect((await bench.watching.list(bench.prefix, { at: compacted })).entries).toHaveLength(2);
+    expect(await firstBatches(bench.viaProxy, bench.prefix, compacted, 1)).toMatchObject([{ revision: last }]);
+    expect((await bench.viaProxy.list(bench.prefix, { at: compacted })).entries).toHaveLength(2);
   });
 });
 
 describe('a watch of etcd that has to catch up', () => {
   it('is told ten values of 1 MiB', async () => {
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const start = await bench.direct.head(bench.prefix);
     for (let index = 0; index < 10; index++) await bench.put(`big/${index}`, Buffer.alloc(1024 * 1024, index));
-    const batches = await firstBatches(bench.watching, bench.prefix, start, 10);
+    const batches = await firstBatches(bench.viaProxy, bench.prefix, start, 10);
     expect(batches.map(({ changes }) => changes.length)).toEqual(Array.from({ length: 10 }, () => 1));
     for (const [index, { changes }] of batches.entries()) {
       const [change] = changes;
@@ -196,12 +117,12 @@ describe('a watch of etcd that has to catch up', () => {
   });
 
   it('is told a revision as one batch though its answer comes in fragments', async () => {
-    await using bench = await Bench.start();
+    await using bench = await EtcdBench.start(server);
     const start = await bench.direct.head(bench.prefix);
     const operations = (round: number): Operation[] =>
       Array.from({ length: 100 }, (_, index) => put(`${bench.prefix}part/${index}`, Buffer.alloc(12_000, round)));
     for (let round = 0; round < 8; round++) await bench.direct.commit({ checks: [], operations: operations(round) });
-    const batches = await firstBatches(bench.watching, bench.prefix, start, 8);
+    const batches = await firstBatches(bench.viaProxy, bench.prefix, start, 8);
     expect(batches.map(({ changes }) => changes.length)).toEqual(Array.from({ length: 8 }, () => 100));
   });
 });

@@ -25,17 +25,23 @@ export function readFailure(error: unknown): EtcdFailure {
 
 /**
  * Failures after which a request was certainly not sent, or was refused before it could take effect. Everything else may have happened:
- * "etcdserver: request timed out" and "leader changed" are told of proposals that are applied a moment later.
+ * "etcdserver: request timed out" and "leader changed" are told of proposals that are applied a moment later, "mvcc: database space
+ * exceeded" also of a write that was applied and was the one too many (etcd's server/etcdserver/apply/quota.go), and "Received message
+ * larger than max" of a reply.
  */
 const CERTAINLY_NOT_APPLIED: readonly RegExp[] = [
+  // Said by grpc-js, 1.14.
   /^No connection established/,
   /^Name resolution failed/,
   /^Deadline exceeded.*Waiting for LB pick/,
-  /^Received message larger than max|^Attempted to send message/,
-  /^etcdserver: (?:too many requests|mvcc: database space exceeded|request is too large|too many operations|duplicate key|no leader)/,
-  /^etcdserver: (?:permission denied|invalid auth token|user name is empty|user name not found|authentication (?:failed|is not enabled))/,
-  /^etcdserver: revision of auth store is old/,
+  /^Channel closed before call started/,
+  /^Attempted to send message/,
   /the client was already closed|Channel has been shut down/,
+  // Said by etcd, 3.5 and later, before it proposes a write, or by each member before it applies one.
+  /^grpc: received message larger than max/,
+  /^etcdserver: (?:too many requests|request is too large|too many operations|duplicate key|no leader)/,
+  /^etcdserver: (?:permission denied|user name is empty|user name not found|authentication (?:failed|is not enabled))/,
+  /^(?:etcdserver: |the token was refused: )(?:invalid auth token|revision of auth store is old)/,
 ];
 
 /** True if another endpoint may be asked at once. */
@@ -46,9 +52,14 @@ export function wasNotSent({ status, details }: EtcdFailure): boolean {
   );
 }
 
-/** True if a new token has to be had: the old one expired, or an operator changed users and roles. */
+/** True if `details` say that a token is missing, has expired, or was given before an operator changed users and roles. */
+export function isTokenRefused(details: string): boolean {
+  return /invalid auth token|revision of auth store is old|user name is empty/.test(details);
+}
+
+/** True if the call is to be sent again with a new token: refused for its token it was not looked at. */
 export function needsNewToken(error: unknown): boolean {
-  return /invalid auth token|revision of auth store is old/.test(readFailure(error).details);
+  return isTokenRefused(readFailure(error).details);
 }
 
 /** True if the endpoint is at fault, so that the next call had better go to another one. */

@@ -10,8 +10,9 @@ import {
   type StoreWatch,
   type WatchOptions,
 } from '../../core/provider.ts';
-import type { EtcdConnection, WatchStream } from './etcd-connection.ts';
+import { DEFAULT_DEADLINE_MS, type EtcdConnection } from './etcd-connection.ts';
 import { toAttuneError } from './etcd-error.ts';
+import type { WatchStream } from './etcd-member.ts';
 import { rangeOf, toChange } from './etcd-wire.ts';
 
 /** etcd leaves a request for progress unanswered while the watch has to catch up; then it is asked again. Milliseconds. */
@@ -33,13 +34,15 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     [];
   /** Everything up to here was handed to the reader, or is waiting for it. */
   #position: Revision;
-  #fragments: IWatchResponse['events'] = [];
+  /** Changes of the newest revision, of which the next fragment may hold more. */
+  #partial: { readonly revision: Revision; readonly changes: StoredChange[] } | undefined;
   #stream: WatchStream | undefined;
   #endpoint = '';
   #isOpening = false;
   #isCreated = false;
   #wantsProgress = false;
   #progressTimer: NodeJS.Timeout | undefined;
+  #openTimer: NodeJS.Timeout | undefined;
   #end: { readonly failure: Error | undefined } | undefined;
 
   constructor(connection: EtcdConnection, prefix: string, options: WatchOptions, onEnd: (watch: EtcdWatch) => void) {
@@ -97,6 +100,8 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
 
   async #open(): Promise<void> {
     this.#signal.addEventListener('abort', this.#abort);
+    const late = `4 DEADLINE_EXCEEDED: the watch was not opened within ${DEFAULT_DEADLINE_MS} ms`;
+    this.#openTimer = setTimeout(() => this.#fail(new Error(late)), DEFAULT_DEADLINE_MS);
     try {
       const { stream, endpoint } = await this.#connection.openWatch();
       stream.on('error', (error: Error) => this.#fail(error));
@@ -107,7 +112,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
       this.#stream = stream;
       this.#endpoint = endpoint;
       stream.on('data', (response: IWatchResponse) => this.#take(response));
-      stream.on('end', () => this.#fail(new UnavailableError(`etcd at ${endpoint} ended the watch`)));
+      stream.on('end', () => this.#fail(new Error('14 UNAVAILABLE: the watch was ended by the server')));
       // From the last one delivered, which is dropped when it comes: from the one after it, etcd leaves progress unanswered until there is
       // one. And to etcd 0 means "from now on".
       const start = Math.max(this.#position, 1);
@@ -123,10 +128,11 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
       if (response.canceled) throw this.#reasonOfCancel(response);
       if (response.created) {
         this.#isCreated = true;
+        clearTimeout(this.#openTimer);
         if (this.#wantsProgress) this.#askForProgress();
         return;
       }
-      if (response.events.length > 0 || this.#fragments.length > 0) this.#deliverEvents(response);
+      if (response.events.length > 0 || this.#partial) this.#deliverEvents(response);
       else this.#deliverProgress(parseRevision(response.header.revision));
     } catch (error) {
       this.#fail(error);
@@ -149,34 +155,32 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     return new UnavailableError(`etcd at ${this.#endpoint} cancelled the watch: ${cancel_reason || 'without a reason'}`);
   }
 
+  /** A fragment may end within a revision, whose changes then wait for the next one. */
   #deliverEvents({ events, fragment }: IWatchResponse): void {
-    this.#fragments = this.#fragments.length === 0 ? events : [...this.#fragments, ...events];
-    if (fragment) return;
-    const complete = this.#fragments;
-    this.#fragments = [];
-    let revision: Revision | undefined;
-    let changes: StoredChange[] = [];
-    const deliver = (): void => {
-      if (revision !== undefined && changes.length > 0) this.#push({ revision, changes });
-    };
-    for (const event of complete) {
-      const at = parseRevision(event.kv.mod_revision);
-      if (at !== revision) {
-        deliver();
-        changes = [];
-        revision = at;
-      }
-      // A server may begin before the revision asked for.
-      if (at > this.#position) changes.push(toChange(event));
+    for (const event of events) {
+      const revision = parseRevision(event.kv.mod_revision);
+      // The one the watch starts from; a server that has it not yet may begin earlier still.
+      if (revision <= this.#position) continue;
+      if (this.#partial && revision !== this.#partial.revision) this.#deliverPartial();
+      this.#partial ??= { revision, changes: [] };
+      this.#partial.changes.push(toChange(event));
     }
-    deliver();
+    if (!fragment) this.#deliverPartial();
+  }
+
+  #deliverPartial(): void {
+    const complete = this.#partial;
+    this.#partial = undefined;
+    if (complete) this.#push(complete);
   }
 
   #deliverProgress(revision: Revision): void {
+    // A member that lags behind the one watched before.
+    if (revision < this.#position) return;
     this.#wantsProgress = false;
-    clearTimeout(this.#progressTimer);
+    clearInterval(this.#progressTimer);
     this.#progressTimer = undefined;
-    if (revision >= this.#position) this.#push({ revision, changes: [] });
+    this.#push({ revision, changes: [] });
   }
 
   #push(batch: StoredBatch): void {
@@ -189,7 +193,8 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
 
   #askForProgress(): void {
     if (!this.#isCreated || this.#end) return;
-    this.#stream?.write({ progress_request: {} });
+    // Answers would only pile up before a reader that is behind.
+    if (this.#waiting.length < MOST_WAITING) this.#stream?.write({ progress_request: {} });
     this.#progressTimer ??= setInterval(() => this.#askForProgress(), PROGRESS_AGAIN_MS);
   }
 
@@ -203,6 +208,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     if (this.#end) return;
     this.#end = { failure };
     clearInterval(this.#progressTimer);
+    clearTimeout(this.#openTimer);
     this.#signal.removeEventListener('abort', this.#abort);
     if (!failure) this.#waiting.length = 0;
     this.#stream?.cancel();
