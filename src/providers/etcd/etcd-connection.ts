@@ -20,6 +20,13 @@ export const DEFAULT_DEADLINE_MS = 5_000;
 /** Milliseconds. */
 const GRACE_MS = 50;
 
+export interface OpenWatch {
+  readonly stream: WatchStream;
+  readonly endpoint: string;
+  /** To be told what the watch failed of. */
+  readonly report: (error: unknown) => Promise<void>;
+}
+
 /** One call, from its first try to its last. */
 interface Flight {
   readonly isWrite: boolean;
@@ -85,22 +92,19 @@ export class EtcdConnection {
   }
 
   /** Opens a stream of watches. */
-  async openWatch(): Promise<{ readonly stream: WatchStream; readonly endpoint: string }> {
+  async openWatch(): Promise<OpenWatch> {
     if (this.#closed) throw this.#closed;
     const member = this.#member();
+    const { endpoint } = member;
+    let token: string | undefined;
     try {
-      return { stream: await member.openWatch(), endpoint: member.endpoint };
+      token = await member.token();
+      const stream = await member.openWatch(token);
+      return { stream, endpoint, report: async (error) => this.#report(error, member, token) };
     } catch (error) {
-      this.report(error, member.endpoint);
-      throw this.#closed ?? toAttuneError(error, member.endpoint, false);
+      await this.#report(error, member, token);
+      throw this.#closed ?? toAttuneError(error, endpoint, false);
     }
-  }
-
-  /** What a call or watch at `endpoint` failed of: the next one goes elsewhere, or takes a new token first. */
-  report(error: unknown, endpoint: string): void {
-    const index = this.#hosts.indexOf(endpoint);
-    if (needsNewToken(error)) this.#members[index]?.forgetToken();
-    if (index === this.#current && isEndpointFailure(readFailure(error))) this.#current = (index + 1) % this.#hosts.length;
   }
 
   close(): void {
@@ -110,21 +114,29 @@ export class EtcdConnection {
     for (const member of this.#members) member.close();
   }
 
+  /** After what a call or watch of `member` failed of, the next one goes elsewhere, or takes a new token first. */
+  async #report(error: unknown, member: EtcdMember, token: string | undefined): Promise<void> {
+    const index = this.#members.indexOf(member);
+    if (index === this.#current && isEndpointFailure(readFailure(error))) this.#current = (index + 1) % this.#hosts.length;
+    if (needsNewToken(error)) await member.forgetToken(token);
+  }
+
   async #send<Reply>(send: SendCall<Reply>, flight: Flight): Promise<Reply> {
     const { isWrite, deadline, stop } = flight;
     let hasNewToken = false;
     for (let tried = 1; ;) {
       const member = this.#member();
       let isSending = false;
+      let token: string | undefined;
       try {
-        const token = await member.token();
+        token = await member.token();
         stop.signal.throwIfAborted();
         isSending = true;
         flight.wasSent = true;
         return await member.send(send, token, deadline, stop.signal);
       } catch (error) {
         // A call that was taken back says nothing of the endpoint.
-        if (!stop.signal.aborted || !isSending) this.report(error, member.endpoint);
+        if (!stop.signal.aborted || !isSending) await this.#report(error, member, token);
         stop.signal.throwIfAborted();
         const failure = toAttuneError(error, member.endpoint, isWrite && isSending);
         if (failure instanceof OutcomeUnknownError) throw failure;

@@ -52,14 +52,9 @@ export function wasNotSent({ status, details }: EtcdFailure): boolean {
   );
 }
 
-/** True if `details` say that a token is missing, has expired, or was given before an operator changed users and roles. */
-export function isTokenRefused(details: string): boolean {
-  return /invalid auth token|revision of auth store is old|user name is empty/.test(details);
-}
-
 /** True if the call is to be sent again with a new token: refused for its token it was not looked at. */
 export function needsNewToken(error: unknown): boolean {
-  return isTokenRefused(readFailure(error).details);
+  return /invalid auth token|revision of auth store is old|user name is empty/.test(readFailure(error).details);
 }
 
 /** True if the endpoint is at fault, so that the next call had better go to another one. */

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Etcd3, IOptions, KVClient } from 'etcd3';
 import { ClosedError } from '../../core/provider.ts';
-import { isTokenRefused, readFailure } from './etcd-error.ts';
+import { readFailure } from './etcd-error.ts';
 
 export interface EtcdMemberOptions {
   /** `host:port` */
@@ -75,13 +75,18 @@ export class EtcdMember {
     const { credentials } = this.#options;
     if (!credentials) return undefined;
     const asked = (this.#token ??= this.#authenticate(credentials));
-    asked.catch(() => this.forgetToken(asked));
+    asked.catch(() => {
+      if (this.#token === asked) this.#token = undefined;
+    });
     return asked;
   }
 
-  /** The next {@link token} is another one. */
-  forgetToken(token?: Promise<string | undefined>): void {
-    if (token === undefined || token === this.#token) this.#token = undefined;
+  /** The next {@link token} is another one than `refused`. */
+  async forgetToken(refused: string | undefined): Promise<void> {
+    const known = this.#token;
+    const token = await known?.catch(() => undefined);
+    // Many calls may have been refused with it: only the first of them asks for another.
+    if (token === refused && known === this.#token) this.#token = undefined;
   }
 
   /** Sends one call, once; `signal` takes it back. @throws whatever gRPC fails of */
@@ -92,8 +97,7 @@ export class EtcdMember {
   }
 
   /** Opens a stream of watches that ends, rather than being silent, where this member has lost the others. */
-  async openWatch(): Promise<WatchStream> {
-    const token = await this.token();
+  async openWatch(token: string | undefined): Promise<WatchStream> {
     const { watchClient } = await this.#open();
     const stream = await watchClient.watch({ interceptors: [intercept({ ...withToken(token), hasleader: 'true' })] });
     return stream as WatchStream;
@@ -157,9 +161,7 @@ function intercept(entries: Readonly<Record<string, string>>, signal?: AbortSign
         onReceiveStatus: (status) => {
           signal?.removeEventListener('abort', cancel);
           // Told these words, the library would send the call again, with the same token, for ever.
-          const details = isTokenRefused(status.details)
-            ? `the token was refused: ${status.details.replace(/^etcdserver: /, '')}`
-            : status.details;
+          const details = status.details.replace('etcdserver: invalid auth token', 'the token was refused: invalid auth token');
           listener?.onReceiveStatus?.({ ...status, details });
         },
       });

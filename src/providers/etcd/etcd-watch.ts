@@ -10,7 +10,7 @@ import {
   type StoreWatch,
   type WatchOptions,
 } from '../../core/provider.ts';
-import { DEFAULT_DEADLINE_MS, type EtcdConnection } from './etcd-connection.ts';
+import { DEFAULT_DEADLINE_MS, type EtcdConnection, type OpenWatch } from './etcd-connection.ts';
 import { toAttuneError } from './etcd-error.ts';
 import type { WatchStream } from './etcd-member.ts';
 import { rangeOf, toChange } from './etcd-wire.ts';
@@ -38,6 +38,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
   #partial: { readonly revision: Revision; readonly changes: StoredChange[] } | undefined;
   #stream: WatchStream | undefined;
   #endpoint = '';
+  #report: OpenWatch['report'] | undefined;
   #isOpening = false;
   #isCreated = false;
   #wantsProgress = false;
@@ -103,7 +104,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     const late = `4 DEADLINE_EXCEEDED: the watch was not opened within ${DEFAULT_DEADLINE_MS} ms`;
     this.#openTimer = setTimeout(() => this.#fail(new Error(late)), DEFAULT_DEADLINE_MS);
     try {
-      const { stream, endpoint } = await this.#connection.openWatch();
+      const { stream, endpoint, report } = await this.#connection.openWatch();
       stream.on('error', (error: Error) => this.#fail(error));
       if (this.#end) {
         stream.cancel();
@@ -111,6 +112,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
       }
       this.#stream = stream;
       this.#endpoint = endpoint;
+      this.#report = report;
       stream.on('data', (response: IWatchResponse) => this.#take(response));
       stream.on('end', () => this.#fail(new Error('14 UNAVAILABLE: the watch was ended by the server')));
       // From the last one delivered, which is dropped when it comes: from the one after it, etcd leaves progress unanswered until there is
@@ -200,7 +202,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
 
   #fail(error: unknown): void {
     if (this.#end) return;
-    this.#connection.report(error, this.#endpoint);
+    void this.#report?.(error);
     this.#finish(toAttuneError(error, this.#endpoint, false));
   }
 
