@@ -48,7 +48,9 @@ export const durability: ConformanceArea = {
       const after = await s.head();
       const first = s.watch({ after });
       const load = await runLoad(s, { writers: 3, commits: 10, seed: 93 });
-      const batches = [await first.nextBatch(), await first.nextBatch()];
+      const batches = [await first.nextBatch()];
+      // Where versions are merged, all that was committed may have come in one batch.
+      if (s.exact) batches.push(await first.nextBatch());
       const position = first.position;
       await reopen(s);
       const second = s.watch({ after: position });

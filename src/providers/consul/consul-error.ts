@@ -1,0 +1,94 @@
+import {
+  ConflictError,
+  InvalidArgumentError,
+  isAttuneError,
+  OutcomeUnknownError,
+  PermissionDeniedError,
+  ProtocolError,
+  UnauthenticatedError,
+  UnavailableError,
+  ValueTooLargeError,
+} from '../../core/provider.ts';
+
+/** An answer of Consul that is not a success. */
+export interface Refusal {
+  readonly status: number;
+  /** What Consul says, in one line. */
+  readonly text: string;
+  readonly retryAfterMs: number | undefined;
+  /** Operations of the transaction that failed, by their place in it. */
+  readonly failed: readonly { readonly index: number; readonly what: string }[];
+}
+
+/** Reads what a refused request was answered with. */
+export function readRefusal(status: number, headers: Readonly<Record<string, unknown>>, body: unknown): Refusal {
+  const errors = isRecord(body) && Array.isArray(body['Errors']) ? body['Errors'].filter(isRecord) : [];
+  const failed = errors.map((error) => ({ index: Number(error['OpIndex']), what: String(error['What']) }));
+  const text = failed.length > 0 ? failed.map(({ what }) => what).join('; ') : textOf(body);
+  const seconds = Number(headers['retry-after']);
+  const retryAfterMs = headers['retry-after'] !== undefined && Number.isFinite(seconds) ? Math.min(seconds, 60) * 1_000 : undefined;
+  return { status, text: text.trim().slice(0, 500), retryAfterMs, failed };
+}
+
+/**
+ * Answers after which a write was certainly not applied: refused before it was proposed. "No cluster leader" is told only by a server that
+ * could forward the write to nobody (agent/consul/rpc.go, canRetry: "no state could have been changed").
+ */
+const NOT_APPLIED = /No cluster leader|rate limit|too many (?:requests|connections)|Permission denied|ACL not found|ACL support disabled/i;
+
+/** What a refusal means to the contract. `isWrite`: it was a commit. */
+export function refusalError(refusal: Refusal, host: string, isWrite: boolean): Error {
+  const { status, text, retryAfterMs } = refusal;
+  const say = `Consul at ${host}: ${status} ${text}`;
+  const details = { status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  if (/ACL not found|ACL support disabled|token does not exist/i.test(text) || status === 401) {
+    return new UnauthenticatedError(`${say}; check the ACL token`, { details });
+  }
+  if (/Permission denied/i.test(text) || status === 403) {
+    return new PermissionDeniedError(`${say}; the token needs a policy that may read and write the namespace (docs/consul.md)`, {
+      details,
+    });
+  }
+  if (status === 409) return new ConflictError(say, { details });
+  if (status === 413) return new ValueTooLargeError(`${say}; the agent's limits are lower than Consul's defaults`, { details });
+  if (status === 400) return new InvalidArgumentError(say, { details });
+  if (status >= 300 && status < 500 && status !== 429 && status !== 408) {
+    return isWrite ? new OutcomeUnknownError(say, { details }) : new ProtocolError(`${say}; is this a Consul agent?`, { details });
+  }
+  if (isWrite && status !== 429 && !NOT_APPLIED.test(text)) {
+    return new OutcomeUnknownError(`${say} (the write may have been applied)`, { details });
+  }
+  return new UnavailableError(`${say}; try again`, { details });
+}
+
+/** What a missing answer means. `wasSent`: bytes of the request may have reached the agent. */
+export function failureError(
+  error: unknown,
+  host: string,
+  { isWrite, wasSent }: { readonly isWrite: boolean; readonly wasSent: boolean },
+): Error {
+  if (isAttuneError(error)) return error;
+  const reason = error instanceof Error ? error.message || error.name : String(error);
+  const say = `Consul at ${host} did not answer: ${reason}`;
+  if (isWrite && wasSent) return new OutcomeUnknownError(`${say} (the write may have been applied)`, { cause: error });
+  return new UnavailableError(`${say}; is the agent running there?`, { cause: error });
+}
+
+/** What the token may not see, though it is there, or may be. */
+export function hiddenError(key: string, cause: unknown): UnavailableError {
+  const say = `Consul hides the key '${key}' from this token (its ACL policy was narrowed?)`;
+  return new UnavailableError(`${say}: what is known is kept until the token may read the namespace again`, {
+    cause,
+    details: { reason: 'visibility', key },
+  });
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function textOf(body: unknown): string {
+  if (typeof body === 'string') return body;
+  if (body instanceof Uint8Array) return Buffer.from(body).toString('utf8');
+  return body === undefined ? '' : JSON.stringify(body);
+}

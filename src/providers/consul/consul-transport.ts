@@ -1,0 +1,290 @@
+import { EventEmitter } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import { createRequire } from 'node:module';
+import { ClosedError, isAttuneError, UnavailableError, type CallOptions, type Revision } from '../../core/provider.ts';
+import { failureError, readRefusal, refusalError, type Refusal } from './consul-error.ts';
+import { decodeBody, encodeOperations, parseIndex, type ConsulOperation } from './consul-wire.ts';
+
+export interface TransportOptions {
+  /** `host:port`, tried in turn. */
+  readonly hosts: readonly string[];
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly insecure?: boolean };
+  readonly token?: string;
+  readonly datacenter?: string;
+}
+
+/** What of npm `consul` is used: its own types leave out what makes a blocking query. */
+interface ConsulLibrary {
+  readonly kv: { get(options: object): Promise<unknown>; keys(options: object): Promise<unknown> };
+  readonly transaction: { create(operations: readonly unknown[], options: object): Promise<unknown> };
+  _ext(event: 'onRequest', hook: (request: PapiRequest, next: () => void) => void): void;
+  destroy(): void;
+}
+
+/** A request of papi, the HTTP client below npm `consul`, before it is made. */
+interface PapiRequest {
+  ctx?: RequestContext;
+  transport: { request(options: http.RequestOptions): http.ClientRequest };
+}
+
+type ConsulConstructor = new (options: object) => ConsulLibrary;
+
+/** papi looks for these by name. */
+class RequestContext extends EventEmitter {
+  readonly includeResponse = true;
+  wasSent = false;
+}
+
+interface Host {
+  readonly name: string;
+  readonly library: ConsulLibrary;
+  /** Asked to be left alone until then. Milliseconds of `performance.now()`. */
+  restsUntil: number;
+}
+
+export interface GetQuery {
+  readonly key: string;
+  readonly recurse?: boolean;
+  /** Names of the first level only. */
+  readonly namesOnly?: boolean;
+  readonly consistent?: boolean;
+  readonly index?: Revision;
+  readonly waitMs?: number;
+}
+
+export interface GetAnswer {
+  readonly index: Revision;
+  /** Undefined for 404. */
+  readonly body: unknown;
+}
+
+export type TransactionAnswer = { readonly results: readonly unknown[] } | { readonly refusal: Refusal; readonly host: string };
+
+interface Exchange {
+  readonly host: Host;
+  readonly isWrite: boolean;
+  readonly send: (library: ConsulLibrary, ctx: RequestContext) => Promise<unknown>;
+}
+
+const Consul = createRequire(import.meta.url)('consul') as ConsulConstructor;
+
+/**
+ * Requests to the agents, with what npm `consul` leaves out: headers, deadlines, signals, several hosts, whether a request was sent, and an end
+ * for an answer that is cut in the middle. Writes are sent once; only what was certainly not sent goes to the next host.
+ */
+export class ConsulTransport {
+  readonly #hosts: readonly Host[];
+  readonly #cancels = new Set<(reason: Error) => void>();
+  #current = 0;
+  #closed: ClosedError | undefined;
+
+  constructor(options: TransportOptions) {
+    this.#hosts = options.hosts.map((name) => ({ name, library: createLibrary(name, options), restsUntil: 0 }));
+  }
+
+  get closed(): ClosedError | undefined {
+    return this.#closed;
+  }
+
+  /** One key, one prefix or its names. */
+  async get(query: GetQuery, options: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions): Promise<GetAnswer> {
+    const { key, recurse, namesOnly, consistent, index, waitMs } = query;
+    const common = {
+      key,
+      ...(consistent === true && { consistent: true }),
+      ...(index !== undefined && { index: String(index), wait: `${waitMs ?? 0}ms` }),
+    };
+    const answer = await this.#request(
+      false,
+      async (library, ctx) =>
+        namesOnly === true
+          ? library.kv.keys({ ...common, separator: '/', ctx })
+          : library.kv.get({ ...common, buffer: true, ...(recurse === true && { recurse: true }), ctx }),
+      options,
+    );
+    if ('refusal' in answer) {
+      if (answer.refusal.status === 404) return { index: parseIndex(answer.headers['x-consul-index']), body: undefined };
+      throw refusalError(answer.refusal, answer.host, false);
+    }
+    return { index: parseIndex(answer.headers['x-consul-index']), body: answer.body };
+  }
+
+  /** All or nothing; a refusal with 409 is an answer, for what it means depends on the operation that failed. */
+  async transact(
+    operations: readonly ConsulOperation[],
+    options: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions,
+  ): Promise<TransactionAnswer> {
+    const isWrite = operations.some(({ verb }) => verb === 'set' || verb === 'cas' || verb === 'delete');
+    const body = encodeOperations(operations);
+    const answer = await this.#request(
+      isWrite,
+      async (library, ctx) => library.transaction.create([body], { ctx, ...(!isWrite && { consistent: true }) }),
+      options,
+    );
+    if (!('refusal' in answer)) {
+      const results = typeof answer.body === 'object' && answer.body !== null && 'Results' in answer.body ? answer.body.Results : undefined;
+      return { results: Array.isArray(results) ? results : [] };
+    }
+    if (answer.refusal.status !== 409 || answer.refusal.failed.some(({ what }) => /Permission denied/i.test(what))) {
+      throw refusalError(answer.refusal, answer.host, isWrite);
+    }
+    return { refusal: answer.refusal, host: answer.host };
+  }
+
+  close(): void {
+    this.#closed ??= new ClosedError('the consul store is closed');
+    for (const cancel of [...this.#cancels]) cancel(this.#closed);
+    for (const { library } of this.#hosts) library.destroy();
+  }
+
+  async #request(
+    isWrite: boolean,
+    send: Exchange['send'],
+    options: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions,
+  ): Promise<
+    | { readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown }
+    | { readonly headers: Readonly<Record<string, unknown>>; readonly refusal: Refusal; readonly host: string }
+  > {
+    const endsAt = performance.now() + options.deadlineMs;
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closed) throw this.#closed;
+      options.signal?.throwIfAborted();
+      const host = this.#pick();
+      const { outcome, wasSent } = await this.#exchange({ host, isWrite, send }, { ...options, deadlineMs: endsAt - performance.now() });
+      if (!('error' in outcome)) {
+        if ('refusal' in outcome && (outcome.refusal.status >= 500 || outcome.refusal.status === 429)) {
+          host.restsUntil = performance.now() + (outcome.refusal.retryAfterMs ?? 0);
+          this.#leave(host);
+        }
+        return outcome;
+      }
+      if (isAttuneError(outcome.error) || outcome.isAborted === true) throw outcome.error;
+      this.#leave(host);
+      const mayRetry = attempt < this.#hosts.length && (!isWrite || !wasSent) && performance.now() < endsAt;
+      if (!mayRetry) throw failureError(outcome.error, host.name, { isWrite, wasSent });
+    }
+  }
+
+  async #exchange(
+    { host, isWrite, send }: Exchange,
+    { signal, deadlineMs }: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions,
+  ): Promise<{
+    readonly wasSent: boolean;
+    readonly outcome:
+      | { readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown }
+      | { readonly headers: Readonly<Record<string, unknown>>; readonly refusal: Refusal; readonly host: string }
+      | { readonly error: unknown; readonly isAborted?: boolean };
+  }> {
+    const ctx = new RequestContext();
+    let reason: unknown;
+    const cancel = (why: unknown): void => {
+      reason ??= why;
+      ctx.emit('cancel');
+    };
+    const onAbort = (): void => cancel(signal?.reason);
+    const late = new UnavailableError(`Consul at ${host.name} did not answer within ${Math.max(0, Math.round(deadlineMs))} ms`);
+    const timer = setTimeout(() => cancel(late), Math.max(1, deadlineMs));
+    signal?.addEventListener('abort', onAbort);
+    this.#cancels.add(cancel);
+    try {
+      const answer: unknown = await send(host.library, ctx);
+      if (!Array.isArray(answer)) throw new Error('npm consul answered without a response');
+      const [response, body] = answer as readonly unknown[] as readonly [http.IncomingMessage | undefined, unknown];
+      const headers = response?.headers ?? {};
+      if (response?.statusCode === 404) {
+        return { wasSent: true, outcome: { headers, refusal: readRefusal(404, headers, ''), host: host.name } };
+      }
+      return { wasSent: true, outcome: { headers, body } };
+    } catch (error) {
+      const response = responseOf(error);
+      if (response && reason === undefined) {
+        const { status, headers, body } = response;
+        return { wasSent: true, outcome: { headers, refusal: readRefusal(status, headers, body), host: host.name } };
+      }
+      const { wasSent } = ctx;
+      if (reason === undefined) return { wasSent, outcome: { error } };
+      if (isWrite && wasSent)
+        return { wasSent, outcome: { error: failureError(new Error(textOf(reason)), host.name, { isWrite, wasSent }) } };
+      // What hangs is left; the next call goes to the next host.
+      if (reason === late) this.#leave(host);
+      return { wasSent, outcome: { error: reason, isAborted: true } };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.#cancels.delete(cancel);
+    }
+  }
+
+  /** The current host, or the next one that does not rest. */
+  #pick(): Host {
+    const now = performance.now();
+    for (let step = 0; step < this.#hosts.length; step++) {
+      const host = this.#hosts[(this.#current + step) % this.#hosts.length];
+      if (host && host.restsUntil <= now) {
+        this.#current = (this.#current + step) % this.#hosts.length;
+        return host;
+      }
+    }
+    const restMs = Math.round(Math.min(...this.#hosts.map(({ restsUntil }) => restsUntil)) - now);
+    throw new UnavailableError(`Consul asks for ${restMs} ms of rest; try again then`, { details: { retryAfterMs: restMs } });
+  }
+
+  #leave(host: Host): void {
+    if (this.#hosts[this.#current] === host) this.#current = (this.#current + 1) % this.#hosts.length;
+  }
+}
+
+function createLibrary(host: string, { tls, token, datacenter }: TransportOptions): ConsulLibrary {
+  const agentOptions = { keepAlive: true, maxSockets: 64 };
+  const library = new Consul({
+    baseUrl: `${tls ? 'https' : 'http'}://${host}/v1`,
+    agent: tls ? new https.Agent(agentOptions) : new http.Agent(agentOptions),
+    ...(tls?.ca !== undefined && { ca: tls.ca }),
+    ...(tls?.cert !== undefined && { cert: tls.cert }),
+    ...(tls?.key !== undefined && { key: tls.key }),
+    ...(tls?.insecure === true && { rejectUnauthorized: false }),
+    defaults: { ...(token !== undefined && { token }), ...(datacenter !== undefined && { dc: datacenter }) },
+    decoders: { 'application/json': decodeBody },
+    // A transaction comes encoded, for its size was looked at: npm consul wants an array.
+    encoders: { 'application/json': (body: readonly Buffer[]) => body[0] },
+  });
+  library._ext('onRequest', (request, next) => {
+    const { ctx, transport } = request;
+    request.transport = { request: (options) => observe(transport.request(options), ctx) };
+    next();
+  });
+  return library;
+}
+
+/** Notes when a request may have left, and ends one whose answer is cut in the middle, which papi would wait for for ever. */
+function observe(request: http.ClientRequest, ctx: RequestContext | undefined): http.ClientRequest {
+  request.on('socket', (socket) => {
+    const sent = (): void => {
+      if (ctx) ctx.wasSent = true;
+    };
+    if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', sent);
+    else sent();
+  });
+  request.on('response', (response) => {
+    const cut = (): void => {
+      if (!response.complete) request.emit('error', new Error('the connection was cut within an answer'));
+    };
+    response.on('error', cut);
+    response.on('close', cut);
+  });
+  return request;
+}
+
+function responseOf(
+  error: unknown,
+): { readonly status: number; readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown } | undefined {
+  if (typeof error !== 'object' || error === null || !('response' in error)) return undefined;
+  const response = error.response as (http.IncomingMessage & { readonly body?: unknown }) | undefined;
+  if (response?.statusCode === undefined) return undefined;
+  return { status: response.statusCode, headers: response.headers, body: response.body };
+}
+
+function textOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
