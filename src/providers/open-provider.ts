@@ -1,6 +1,7 @@
 import { maskUrl } from '../core/mask-url.ts';
 import { InvalidArgumentError, type ConfigProvider } from '../core/provider.ts';
 import { readCertificates, type Certificates } from './certificate-files.ts';
+import { ConsulProvider } from './consul/consul-provider.ts';
 import { EmbeddedProvider } from './embedded/embedded-provider.ts';
 import { EtcdProvider } from './etcd/etcd-provider.ts';
 import { MemoryProvider } from './memory/memory-provider.ts';
@@ -156,8 +157,15 @@ function consulAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider
       `keys in Consul do not begin with a slash; write ${formatStoreUrl(store, namespace.slice(1))} instead of ${formatStoreUrl(store, namespace)}`,
     );
   }
-  tlsOf(store, options);
-  throw new InvalidArgumentError(`this version of Attune cannot use Consul at ${hosts.join(', ')} yet`);
+  const { token, datacenter } = options;
+  const tls = tlsOf(store, options);
+  return new ConsulProvider({
+    hosts,
+    namespace,
+    ...(tls && { tls }),
+    ...(token !== undefined && { token }),
+    ...(datacenter !== undefined && { datacenter }),
+  });
 }
 
 function refuse(options: OpenProviderOptions, names: readonly StoreOption[], why: string): void {

@@ -20,42 +20,51 @@ async function withStoppedEtcd(): Promise<StoreServer> {
   return etcd;
 }
 
+const STORES = [
+  { scheme: 'etcd', start: () => StoreServer.startEtcd() },
+  { scheme: 'consul', start: () => StoreServer.startConsul() },
+] as const;
+
 describe('a service whose store cannot be reached when it starts', () => {
-  it('listens, says why it is not ready, refuses within 3 s, and is live by itself once the store is there', async () => {
-    await using etcd = await withStoppedEtcd();
-    await using node = await NodeProcess.over(`etcd://${etcd.host}/app/config`);
-    expect(node.stdout).toContain(`etcd ${etcd.host} app/config (not reached yet, trying again)`);
-    expect((await ask(node, '/healthz')).status).toBe(200);
+  it.each(STORES)(
+    'listens, says why it is not ready, refuses within 3 s, and is live by itself once the store is there: $scheme',
+    async ({ scheme, start }) => {
+      await using store = await start();
+      await store.end();
+      await using node = await NodeProcess.over(`${scheme}://${store.host}/app/config`);
+      expect(node.stdout).toContain(`${scheme} ${store.host} app/config (not reached yet, trying again)`);
+      expect((await ask(node, '/healthz')).status).toBe(200);
 
-    const readiness = await ask(node, '/readyz');
-    expect(readiness.status).toBe(503);
-    const loaded = ((await readiness.json()) as Readiness).checks.find(({ name }) => name === 'loaded');
-    expect(loaded).toMatchObject({ ok: false, detail: expect.stringContaining(`etcd at ${etcd.host}: `) });
+      const readiness = await ask(node, '/readyz');
+      expect(readiness.status).toBe(503);
+      const loaded = ((await readiness.json()) as Readiness).checks.find(({ name }) => name === 'loaded');
+      expect(loaded).toMatchObject({ ok: false, detail: expect.stringContaining(`at ${store.host}`) });
 
-    const refused: [string, RequestInit][] = [
-      ['/api/v1/configs/a', {}],
-      ['/api/v1/configs', {}],
-      ['/api/v1/configs/a?consistency=strong', {}],
-      ['/api/v1/configs/a', { method: 'PUT', body: '{"value":1}' }],
-      ['/api/v1/configs/a', { method: 'DELETE' }],
-    ];
-    for (const [path, init] of refused) {
-      const asked = performance.now();
-      const answer = await ask(node, path, init);
-      expect([path, answer.status]).toEqual([path, 503]);
-      expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
-      expect(((await answer.json()) as { code: string }).code).toMatch(/^(NOT_READY|UNAVAILABLE)$/);
-      expect(performance.now() - asked).toBeLessThan(3_000);
-    }
-    const status = (await (await ask(node, '/api/v1/status')).json()) as Record<string, unknown>;
-    expect(status).toMatchObject({ state: 'connecting', store: { provider: 'etcd', hosts: [etcd.host], namespace: 'app/config' } });
+      const refused: [string, RequestInit][] = [
+        ['/api/v1/configs/a', {}],
+        ['/api/v1/configs', {}],
+        ['/api/v1/configs/a?consistency=strong', {}],
+        ['/api/v1/configs/a', { method: 'PUT', body: '{"value":1}' }],
+        ['/api/v1/configs/a', { method: 'DELETE' }],
+      ];
+      for (const [path, init] of refused) {
+        const asked = performance.now();
+        const answer = await ask(node, path, init);
+        expect([path, answer.status]).toEqual([path, 503]);
+        expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+        expect(((await answer.json()) as { code: string }).code).toMatch(/^(NOT_READY|UNAVAILABLE)$/);
+        expect(performance.now() - asked).toBeLessThan(3_000);
+      }
+      const status = (await (await ask(node, '/api/v1/status')).json()) as Record<string, unknown>;
+      expect(status).toMatchObject({ state: 'connecting', store: { provider: scheme, hosts: [store.host], namespace: 'app/config' } });
 
-    await etcd.start();
-    await eventually(isReady(node), 15_000);
-    expect((await ask(node, '/api/v1/configs/a', { method: 'PUT', body: '{"value":1}' })).status).toBe(201);
-    expect(await (await ask(node, '/api/v1/configs/a?raw')).text()).toBe('1');
-    expect(await node.end('SIGTERM')).toBe(0);
-  });
+      await store.start();
+      await eventually(isReady(node), 15_000);
+      expect((await ask(node, '/api/v1/configs/a', { method: 'PUT', body: '{"value":1}' })).status).toBe(201);
+      expect(await (await ask(node, '/api/v1/configs/a?raw')).text()).toBe('1');
+      expect(await node.end('SIGTERM')).toBe(0);
+    },
+  );
 
   it('tells a stream that comes too early to come back, and serves it then', async () => {
     await using etcd = await withStoppedEtcd();
@@ -157,5 +166,35 @@ describe('a store that refuses', () => {
     await sleep(200);
     expect(await node.end('SIGTERM')).toBe(0);
     expect([...bodies, node.stdout, node.stderr].join('\n')).not.toContain('tOpSecret');
+  });
+
+  describe('Consul with ACLs', () => {
+    const token = '5d1f0c6e-3d7b-4b0e-9a43-0c5d9c1f2a77';
+    const secured = async (): Promise<StoreServer> =>
+      StoreServer.startConsul({ args: [`-hcl=acl { enabled = true default_policy = "deny" tokens { master = "${token}" } }`] });
+
+    it.each([
+      ['an unknown token', { ATTUNE_STORE_TOKEN: '00000000-1111-2222-3333-444444444444' }],
+      ['no token', {}],
+    ])('ends the start with code 5 and the reason: %s', async (_what, env) => {
+      await using consul = await secured();
+      const start = NodeProcess.over(`consul://${consul.host}/app/config`, { env });
+      await expect(start).rejects.toThrow(/^attune serve ended with 5: (?:.*\n)*attune: .*Consul/);
+      await expect(start).rejects.not.toThrow(/00000000-1111/);
+    });
+
+    it('is entered with a token, shown nowhere', async () => {
+      await using consul = await secured();
+      const env = { ATTUNE_STORE_TOKEN: token };
+      await using node = await NodeProcess.over(`consul://${consul.host}/app/config`, { env, args: ['--log-level', 'trace'] });
+      await eventually(isReady(node), 10_000);
+      const paths = ['/readyz', '/api/v1/status', '/metrics', '/', '/api/v1/configs/absent'];
+      const bodies = await Promise.all(paths.map(async (path) => (await ask(node, path)).text()));
+      await consul.end();
+      await eventually(async () => expect(await (await ask(node, '/api/v1/status')).text()).toContain('"stale"'), 15_000);
+      bodies.push(await (await ask(node, '/readyz')).text());
+      expect(await node.end('SIGTERM')).toBe(0);
+      expect([...bodies, node.stdout, node.stderr].join('\n')).not.toContain(token);
+    });
   });
 });

@@ -72,9 +72,13 @@ describe('a store that runs elsewhere', () => {
     ['etcds://h', { caFile: CA }],
     ['etcds://h', { certFile: CERT, keyFile: KEY }],
     ['etcds://h', { caFile: CA, certFile: CERT, keyFile: KEY }],
+    ['consul://h', {}],
+    ['consul://h', { token: 't', datacenter: 'dc1' }],
+    ['consuls://h', { caFile: CA, certFile: CERT, keyFile: KEY }],
   ])('%s is opened with %j', async (url, options) => {
-    const { provider } = openProvider(url, options);
-    expect(provider.name).toBe('etcd');
+    const { provider, twin } = openProvider(url, options);
+    expect(provider.name).toBe(/^[a-z]+?(?=s?:)/.exec(url)?.[0]);
+    expect(twin === undefined).toBe(provider.name === 'consul');
     await provider.close();
   });
 
