@@ -87,6 +87,8 @@ export function toAttuneError(error: unknown, endpoint: string, isWrite: boolean
     return new UnauthenticatedError(`${say}; check the user and the password`, options);
   }
   if (/request is too large|too many operations|message larger than max/.test(details)) return new ValueTooLargeError(say, options);
+  // Users and roles are being changed faster than tokens are given.
+  if (details.includes('revision of auth store is old')) return new UnavailableError(say, options);
   if (status === 'INVALID_ARGUMENT') return new InvalidArgumentError(say, options);
   if (status === '')
     return error instanceof AttuneError || error instanceof Error ? new UnavailableError(say, options) : new UnavailableError(say);
