@@ -173,7 +173,7 @@ export class StoreServer implements AsyncDisposable {
 }
 
 /** Ports nobody listens on now. All are taken at once, so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer().listen(0, '127.0.0.1');
