@@ -147,7 +147,10 @@ describe('a thousand streams and a thousand long-polls while thousands of writes
   it('keeps no stream, poll, subscriber, socket or timer of a client that has left', () => {
     const { heapUsed: _heap, external: _external, ...left } = after;
     const { heapUsed: _heapBefore, external: _externalBefore, ...there } = before;
-    expect(left).toEqual(there);
+    // A controller of the start, which nobody holds any more, may be collected in between.
+    const controllers = left.alive['AbortController'] ?? 0;
+    expect(controllers).toBeLessThanOrEqual(there.alive['AbortController'] ?? 0);
+    expect(left).toEqual({ ...there, alive: { ...there.alive, AbortController: controllers } });
     expect(left).toMatchObject({ streams: 0, polls: 0, subscribers: 0, alive: { StreamSession: 0, BoundedConnection: 0 } });
   });
 
