@@ -20,7 +20,7 @@ export interface EtcdFailure {
 export function readFailure(error: unknown): EtcdFailure {
   const message = error instanceof Error ? error.message : String(error);
   const match = /^\d+ ([A-Z_]+): (.*)$/s.exec(message);
-  return { status: match?.[1] ?? '', details: match?.[2] ?? message };
+  return { status: match?.[1] ?? '', details: (match?.[2] ?? message).replace(/\. Resolution note: $/, '') };
 }
 
 /**
