@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigProvider, Operation, Revision, StoredBatch } from '../../src/core/provider.ts';
@@ -124,5 +125,52 @@ describe('a watch of etcd that has to catch up', () => {
     for (let round = 0; round < 8; round++) await bench.direct.commit({ checks: [], operations: operations(round) });
     const batches = await firstBatches(bench.viaProxy, bench.prefix, start, 8);
     expect(batches.map(({ changes }) => changes.length)).toEqual(Array.from({ length: 8 }, () => 100));
+  });
+});
+
+describe('watches of etcd', () => {
+  it('opened and closed by the hundred leave no connection, timer or listener behind', async () => {
+    await using bench = await EtcdBench.start(server);
+    const revision = await bench.put('a', '1');
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const timersNow = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const stop = new AbortController();
+    const openOne = async (): Promise<void> => {
+      const watch = bench.viaProxy.watch(bench.prefix, { after: (revision - 1) as Revision, signal: stop.signal });
+      watch.requestProgress();
+      for await (const batch of watch) if (batch.changes.length > 0) break;
+    };
+    await openOne();
+    const [connections, timers] = [bench.proxy.connections, timersNow()];
+    for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, openOne));
+    await until('no more timers than before', () => timersNow() <= timers + 2);
+    expect(bench.proxy.connections).toBeLessThanOrEqual(connections);
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+    process.off('warning', onWarning);
+    expect(warnings.filter(({ message }) => !message.includes('AbortSignal'))).toEqual([]);
+  });
+
+  it('whose reader is slow hold little, and tell everything once it reads', async () => {
+    await using bench = await EtcdBench.start(server);
+    const start = await bench.direct.head(bench.prefix);
+    const watch = bench.viaProxy.watch(bench.prefix, { after: start, signal: new AbortController().signal });
+    const reader = watch[Symbol.asyncIterator]();
+    const first = reader.next();
+    await bench.put('big', Buffer.alloc(1_000));
+    await first;
+    for (let index = 0; index < 300; index++) await bench.put('big', Buffer.alloc(200_000, index));
+    await sleep(300);
+    // Of 60 MB, 64 batches and what a stream reads ahead.
+    expect(bench.proxy.sentToClients).toBeLessThan(25 * 1024 * 1024);
+    const told: number[] = [];
+    while (told.length < 300) {
+      const { value } = await reader.next();
+      if (value) told.push(value.revision);
+    }
+    expect(new Set(told).size).toBe(300);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    await reader.return?.();
   });
 });

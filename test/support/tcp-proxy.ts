@@ -11,6 +11,7 @@ export class TcpProxy implements AsyncDisposable {
   /** Bytes that clients may still be sent before their connection is reset. */
   #budget = Infinity;
   #port = 0;
+  #sent = 0;
 
   private constructor(targetPort: () => number) {
     this.#targetPort = targetPort;
@@ -32,6 +33,11 @@ export class TcpProxy implements AsyncDisposable {
   /** `127.0.0.1:PORT`. */
   get host(): string {
     return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Bytes passed on to clients until now. */
+  get sentToClients(): number {
+    return this.#sent;
   }
 
   /** Connections that are open now. */
@@ -91,9 +97,16 @@ export class TcpProxy implements AsyncDisposable {
     target.on('data', (chunk) => {
       const part = chunk.subarray(0, this.#budget);
       this.#budget -= part.byteLength;
+      this.#sent += part.byteLength;
       // What was allowed arrives; the reset follows it.
-      client.write(part, () => {
+      const isTaken = client.write(part, () => {
         if (part.byteLength < chunk.byteLength) this.#endBudget();
+      });
+      if (isTaken) return;
+      // A slow client slows the server down, as it would without a proxy.
+      target.pause();
+      client.once('drain', () => {
+        if (!this.#paused.has('toClient')) target.resume();
       });
     });
     for (const direction of this.#paused) this.#source(direction, pair).pause();
