@@ -1,5 +1,5 @@
-import { ensureConsul, ensureEtcd, ensureEtcdctl } from './stores.ts';
+import { ensureConsul, ensureEtcd, ensureEtcdctl, ensureEtcdutl } from './stores.ts';
 
-/* Prints the paths of etcd, etcdctl and Consul, and brings them into .cache first if they are not there. */
+/* Prints the paths of etcd, its tools and Consul, and brings them into .cache first if they are not there. */
 
-for (const ensure of [ensureEtcd, ensureEtcdctl, ensureConsul]) console.log(await ensure());
+for (const ensure of [ensureEtcd, ensureEtcdctl, ensureEtcdutl, ensureConsul]) console.log(await ensure());

@@ -25,6 +25,18 @@ export async function ensureEtcdctl(): Promise<string> {
   });
 }
 
+/** Resolves to the path of the program that puts an etcd snapshot back. */
+export async function ensureEtcdutl(): Promise<string> {
+  return ensureProgram({
+    title: 'etcdutl',
+    variable: 'ATTUNE_TEST_ETCDUTL',
+    names: ['etcdutl'],
+    accepts: isEtcdNewEnough,
+    debian: { package: 'etcd-server', executable: 'usr/bin/etcdutl', suite: 'sid', proof: ['version'] },
+    folder: 'etcdutl',
+  });
+}
+
 /** Resolves to the path of a Consul, server and client in one, for the tests; see {@link ensureProgram}. */
 export async function ensureConsul(): Promise<string> {
   return ensureProgram({

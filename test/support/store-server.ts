@@ -116,6 +116,11 @@ export class StoreServer implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
+  /** Where etcd's members speak with each other. */
+  get peerUrl(): string {
+    return `http://127.0.0.1:${this.#ports[1]}`;
+  }
+
   get dataDir(): string {
     return path.join(this.#home, 'data');
   }

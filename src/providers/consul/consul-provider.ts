@@ -32,7 +32,7 @@ export interface ConsulOptions extends TransportOptions {
 }
 
 /** What Consul's own limits leave: 64 operations and 512 KiB a transaction, values in base64, and one operation of this provider's own. */
-export const CONSUL_CAPABILITIES: ProviderCapabilities = Object.freeze({
+const CONSUL_CAPABILITIES: ProviderCapabilities = Object.freeze({
   history: 'latest',
   maxKeyBytes: 4_096,
   maxValueBytes: 372 * 1024,

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
-import { createRequire } from 'node:module';
+import ConsulOfLibrary from 'consul';
 import { ClosedError, isAttuneError, UnavailableError, type CallOptions, type Revision } from '../../core/provider.ts';
 import { failureError, readRefusal, refusalError, type Refusal } from './consul-error.ts';
 import { decodeBody, encodeOperations, parseIndex, type ConsulOperation } from './consul-wire.ts';
@@ -67,7 +67,7 @@ interface Exchange {
   readonly send: (library: ConsulLibrary, ctx: RequestContext) => Promise<unknown>;
 }
 
-const Consul = createRequire(import.meta.url)('consul') as ConsulConstructor;
+const Consul = ConsulOfLibrary as unknown as ConsulConstructor;
 
 /**
  * Requests to the agents, with what npm `consul` leaves out: headers, deadlines, signals, several hosts, whether a request was sent, and an end

@@ -73,7 +73,7 @@ export function requireSize(operations: readonly ConsulOperation[]): void {
   throw new ValueTooLargeError(`a transaction of Consul has at most ${MAX_BODY_BYTES} bytes, values in base64; this one has ${bytes}`);
 }
 
-export function flagsOfPut(before: ConsulEntry, value: Uint8Array): string {
+function flagsOfPut(before: ConsulEntry, value: Uint8Array): string {
   if (Buffer.compare(before.value, value) !== 0) return before.flags;
   return String(BigInt(before.flags) ^ EQUAL_PUT_BIT);
 }

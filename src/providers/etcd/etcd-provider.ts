@@ -28,7 +28,7 @@ import { inOrder, rangeOf, toEntry } from './etcd-wire.ts';
 export type { EtcdOptions } from './etcd-connection.ts';
 
 /** What etcd's own limits leave: `--max-request-bytes` 1.5 MiB and `--max-txn-ops` 128, its defaults. */
-export const ETCD_CAPABILITIES: ProviderCapabilities = Object.freeze({
+const ETCD_CAPABILITIES: ProviderCapabilities = Object.freeze({
   history: 'full',
   maxKeyBytes: 4_096,
   maxValueBytes: 1_408 * 1024,
