@@ -98,14 +98,23 @@ export class CachedProvider<Derived> implements ConfigProvider {
       },
     };
     const watch = watchLog(log, this.#changed, prefix, options);
+    let asking: 'no' | 'once' | 'again' = 'no';
+    // The mirror may lag behind commits outside its prefix. One question at a time, however often it is asked.
+    const catchUp = async (): Promise<void> => {
+      for (asking = 'again'; asking === 'again';) {
+        asking = 'once';
+        await this.#catchUp({ signal: options.signal });
+        watch.requestProgress();
+      }
+    };
     return {
       requestProgress: () => {
         watch.requestProgress();
-        // The mirror may lag behind commits outside its prefix.
-        this.#catchUp({ signal: options.signal }).then(
-          () => watch.requestProgress(),
-          () => undefined,
-        );
+        if (asking !== 'no') asking = 'again';
+        else
+          catchUp()
+            .catch(() => undefined)
+            .finally(() => (asking = 'no'));
       },
       [Symbol.asyncIterator]: () => watch[Symbol.asyncIterator](),
     };

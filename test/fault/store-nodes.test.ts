@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { etcdctl, restoreEtcd, saveEtcd } from '../support/etcd-tools.ts';
 import { eventually } from '../support/eventually.ts';
 import { exchange, type Answer } from '../support/http-exchange.ts';
 import { HttpStream } from '../support/http-stream.ts';
 import { NodeProcess } from '../support/node-process.ts';
-import { StoreServer } from '../support/store-server.ts';
+import { STORE_KINDS, type StoreKind } from '../support/store-kinds.ts';
+import type { StoreServer } from '../support/store-server.ts';
 
 const HOUR_MS = 3_600_000;
 let folder: string;
@@ -27,10 +27,10 @@ const put = async (node: NodeProcess, key: string, value: unknown, headers: Read
   });
 const isLive = (node: NodeProcess) => async () => expect((await exchange(node.port, { path: '/readyz' })).status).toBe(200);
 
-async function startNode(store: StoreServer, aheadMs = 0): Promise<NodeProcess> {
+async function startNode({ scheme }: StoreKind, store: StoreServer, aheadMs = 0): Promise<NodeProcess> {
   const clock = `{const Own=Date;globalThis.Date=class extends Own{constructor(...a){if(a.length)super(...a);else super(Own.now()+${aheadMs})}static now(){return Own.now()+${aheadMs}}}}`;
   const env = aheadMs === 0 ? {} : { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(clock)}` };
-  return NodeProcess.over(`etcd://${store.host}/app/config`, { env });
+  return NodeProcess.over(`${scheme}://${store.host}/app/config`, { env });
 }
 
 /** Everything a node serves, as key and value and version. */
@@ -88,10 +88,10 @@ class Follower {
   }
 }
 
-describe('many nodes over one etcd', () => {
+describe.each(STORE_KINDS)('many nodes over one store at $scheme', (kind) => {
   it('five start at once on an empty store: one history, every write on every node', async () => {
-    await using store = await StoreServer.startEtcd();
-    const nodes = await Promise.all(Array.from({ length: 5 }, async () => startNode(store)));
+    await using store = await kind.start();
+    const nodes = await Promise.all(Array.from({ length: 5 }, async () => startNode(kind, store)));
     try {
       for (const node of nodes) await eventually(isLive(node));
       const written = await Promise.all(nodes.map(async (node, index) => put(node, `from/${index}`, index)));
@@ -110,9 +110,9 @@ describe('many nodes over one etcd', () => {
   });
 
   it('with clocks two hours apart agree on versions, conditions and the order of changes', async () => {
-    await using store = await StoreServer.startEtcd();
-    await using early = await startNode(store, -HOUR_MS);
-    await using late = await startNode(store, HOUR_MS);
+    await using store = await kind.start();
+    await using early = await startNode(kind, store, -HOUR_MS);
+    await using late = await startNode(kind, store, HOUR_MS);
     await eventually(isLive(early));
     await eventually(isLive(late));
     const nodes = [early, late];
@@ -137,9 +137,9 @@ describe('many nodes over one etcd', () => {
   });
 
   it('whose whole prefix somebody deletes under load tell everybody, and nobody fills it again', async () => {
-    await using store = await StoreServer.startEtcd();
-    await using a = await startNode(store);
-    await using b = await startNode(store);
+    await using store = await kind.start();
+    await using a = await startNode(kind, store);
+    await using b = await startNode(kind, store);
     await eventually(isLive(a));
     await eventually(isLive(b));
     await put(a, 'old/one', 1);
@@ -151,9 +151,10 @@ describe('many nodes over one etcd', () => {
     const load = [a, b].map(async (node, index) => {
       for (let count = 0; isWriting; count++) acknowledged.push(await put(node, `load/${index}/${count % 5}`, count));
     });
+    const client = await kind.client(store);
     for (let wipe = 0; wipe < 3; wipe++) {
       await new Promise((resolve) => setTimeout(resolve, 300));
-      await etcdctl(store, 'del', '--prefix', 'app/config/');
+      await client.deletePrefix('app/config/');
     }
     await new Promise((resolve) => setTimeout(resolve, 300));
     isWriting = false;
@@ -177,23 +178,28 @@ describe('many nodes over one etcd', () => {
   });
 });
 
-describe.each([
-  { title: 'nodes that live through it', isDown: false },
-  { title: 'nodes that were down meanwhile', isDown: true },
-])('an etcd put back to a snapshot, $title', ({ isDown }) => {
+const RESTORES = STORE_KINDS.flatMap((kind) => [
+  { kind, scheme: kind.scheme, title: 'nodes that live through it', isDown: false },
+  { kind, scheme: kind.scheme, title: 'nodes that were down meanwhile', isDown: true },
+]);
+
+describe.each(RESTORES)('$scheme put back to a snapshot, $title', ({ kind, isDown }) => {
   it.each([
     { where: 'below the revisions clients hold', more: 0 },
     { where: 'and written past them again', more: 60 },
   ])('$where: refuses old cursors, entity tags and conditions; every client converges', async ({ more }) => {
-    await using store = await StoreServer.startEtcd();
-    const nodes = [await startNode(store), await startNode(store)];
+    // A restored Consul goes on counting where it was: no revision is given out twice, and a node that starts then knows nothing that old.
+    const reason = kind.scheme === 'consul' && isDown ? 'compacted' : 'epoch';
+    await using store = await kind.start();
+    const client = await kind.client(store);
+    const nodes = [await startNode(kind, store), await startNode(kind, store)];
     const nodeAt = (index: number): NodeProcess => nodes[index] ?? (nodes[0] as NodeProcess);
     const followers: Follower[] = [];
     try {
       for (const node of nodes) await eventually(isLive(node));
       const kept = await put(nodeAt(0), 'kept', 'at the snapshot');
-      const file = path.join(folder, `${String(isDown)}-${more}.db`);
-      await saveEtcd(store, file);
+      const file = path.join(folder, `${kind.scheme}-${String(isDown)}-${more}.db`);
+      await kind.save(store, file);
       let last = kept;
       for (let count = 0; count < 20; count++) last = await put(nodeAt(count % 2), 'lost', `lost ${count}`);
       await put(nodeAt(0), 'kept', 'lost too');
@@ -203,10 +209,10 @@ describe.each([
       const cursor = String(last.header('attune-cursor'));
 
       if (isDown) for (const node of nodes) await node.end('SIGKILL');
-      await restoreEtcd(store, file);
-      if (isDown) nodes.splice(0, 2, await startNode(store), await startNode(store));
+      await kind.restore(store, file);
+      if (isDown) nodes.splice(0, 2, await startNode(kind, store), await startNode(kind, store));
       if (isDown) for (const node of nodes) await eventually(isLive(node));
-      for (let count = 0; count < more; count++) await etcdctl(store, 'put', 'elsewhere', String(count));
+      for (let count = 0; count < more; count++) await client.put('elsewhere', String(count));
       for (const node of nodes) {
         await eventually(async () => expect((await get(node, 'kept')).json().value).toBe('at the snapshot'));
         await eventually(isLive(node));
@@ -218,7 +224,7 @@ describe.each([
         expect((await get(node, 'lost')).status).toBe(404);
         const poll = await exchange(node.port, { path: `/api/v1/configs?watch&since=${cursor}&wait=0s` });
         expect(poll.status).toBe(410);
-        expect(poll.json()).toMatchObject({ reason: 'epoch' });
+        expect(poll.json()).toMatchObject({ reason });
       }
       await eventually(async () => expect([200, 201]).toContain((await put(nodeAt(1), 'after', true)).status));
       for (const { copy } of followers) {
@@ -231,11 +237,39 @@ describe.each([
       }
       for (const { resets } of followers) {
         expect(resets.length).toBeGreaterThan(0);
-        expect(new Set(resets)).toEqual(new Set(['epoch']));
+        expect(new Set(resets)).toEqual(new Set([reason]));
       }
     } finally {
       await Promise.all(followers.map(async (follower) => follower.close()));
       await Promise.all(nodes.map(async (node) => node.end('SIGKILL')));
+    }
+  });
+});
+
+describe.each(STORE_KINDS)('$scheme put back while no node runs, and written past by other tools', (kind) => {
+  it('is a new history once its epoch key is deleted, as the documentation says', async () => {
+    await using store = await kind.start();
+    let node = await startNode(kind, store);
+    try {
+      await eventually(isLive(node));
+      await put(node, 'kept', 'at the snapshot');
+      const file = path.join(folder, 'past.db');
+      await kind.save(store, file);
+      let last = await put(node, 'lost', 0);
+      for (let count = 1; count < 10; count++) last = await put(node, 'lost', count);
+      await node.end('SIGKILL');
+      await kind.restore(store, file);
+      const client = await kind.client(store);
+      for (let count = 0; count < 30; count++) await client.put('elsewhere', String(count));
+      await client.delete('app/config/.attune/system/epoch');
+      node = await startNode(kind, store);
+      await eventually(isLive(node));
+      const poll = await exchange(node.port, { path: `/api/v1/configs?watch&since=${last.header('attune-cursor')}&wait=0s` });
+      expect(poll.status).toBe(410);
+      expect((await put(node, 'lost', 'no', { 'If-Match': String(last.header('etag')) })).status).toBe(412);
+      expect((await get(node, 'kept')).json().value).toBe('at the snapshot');
+    } finally {
+      await node.end('SIGKILL');
     }
   });
 });
