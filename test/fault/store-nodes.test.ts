@@ -4,12 +4,17 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { exchange, type Answer } from '../support/http-exchange.ts';
+import { EtcdCluster } from '../support/etcd-cluster.ts';
 import { HttpStream } from '../support/http-stream.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { STORE_KINDS, type StoreKind } from '../support/store-kinds.ts';
 import type { StoreServer } from '../support/store-server.ts';
 
 const HOUR_MS = 3_600_000;
+/** How long the store is away: a minute in the long form. */
+const OUTAGE_MS = process.env['ATTUNE_LONG'] === '1' ? 60_000 : 4_000;
+/** What the contract gives a write whose store is away. */
+const REFUSAL_MS = 2_000;
 let folder: string;
 
 beforeAll(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'attune-snapshots-'))));
@@ -45,6 +50,7 @@ class Follower {
   readonly copy = new Map<string, unknown>();
   readonly resets: string[] = [];
   readonly versions: number[] = [];
+  readonly states: string[] = [];
   #stop = false;
   #cursor = '';
   #stream: HttpStream | undefined;
@@ -73,6 +79,7 @@ class Follower {
   }
 
   #take({ event, id, data }: Awaited<ReturnType<HttpStream['event']>>): void {
+    if (event === 'status') this.states.push(data.state);
     if (event === 'reset') {
       this.resets.push(data.reason);
       this.copy.clear();
@@ -271,5 +278,116 @@ describe.each(STORE_KINDS)('$scheme put back while no node runs, and written pas
     } finally {
       await node.end('SIGKILL');
     }
+  });
+});
+
+describe.each(STORE_KINDS)('$scheme that goes away and comes back', (kind) => {
+  it('leaves reads and streams, marked stale; writes are refused in time; all heals by itself', async () => {
+    await using store = await kind.start();
+    await using node = await startNode(kind, store);
+    await eventually(isLive(node));
+    await put(node, 'kept', 1);
+    const follower = new Follower(() => node);
+    await eventually(() => expect(follower.copy.get('kept')).toBe(1));
+    await store.end('SIGKILL');
+    const gone = performance.now();
+    for (let isFirst = true; performance.now() - gone < OUTAGE_MS; isFirst = false) {
+      const asked = performance.now();
+      const refused = await put(node, 'kept', 2);
+      expect(refused.status).toBe(isFirst && refused.status === 504 ? 504 : 503);
+      expect(performance.now() - asked).toBeLessThan(REFUSAL_MS);
+      const read = await get(node, 'kept');
+      expect(read.json()).toMatchObject({ value: 1 });
+      if (!isFirst) expect(Number.parseInt(String(read.header('attune-stale')), 10)).toBeGreaterThanOrEqual(0);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    expect((await exchange(node.port, { path: '/readyz' })).status).toBe(200);
+    expect((await exchange(node.port, { path: '/healthz' })).status).toBe(200);
+    expect(new Set(follower.states)).toEqual(new Set(['stale']));
+    await store.start();
+    await eventually(async () => expect((await put(node, 'kept', 3)).status).toBe(200));
+    await eventually(() => expect(follower.copy.get('kept')).toBe(3));
+    expect((await get(node, 'kept')).header('attune-stale')).toBeUndefined();
+    await eventually(() => expect(follower.states.filter((state, index, all) => state !== all[index - 1])).toEqual(['stale', 'live']));
+    await follower.close();
+    expect(follower.resets).toEqual([]);
+  });
+});
+
+describe.each(STORE_KINDS)('$scheme that comes back empty under live nodes', (kind) => {
+  it('is a new history, and no node fills it again', async () => {
+    await using store = await kind.start();
+    await using node = await startNode(kind, store);
+    await eventually(isLive(node));
+    for (let count = 0; count < 10; count++) await put(node, 'gone', count);
+    const old = await put(node, 'gone', 'last');
+    const follower = new Follower(() => node);
+    await eventually(() => expect(follower.copy.get('gone')).toBe('last'));
+    await store.end('SIGKILL');
+    await rm(store.dataDir, { recursive: true });
+    await store.start();
+    await eventually(async () => expect((await get(node, 'gone')).status).toBe(404), 20_000);
+    await eventually(isLive(node));
+    await eventually(async () => expect((await put(node, 'new', 1)).status).toBe(201));
+    await eventually(() => expect([...follower.copy]).toEqual([['new', 1]]));
+    await follower.close();
+    expect(new Set(follower.resets)).toEqual(new Set(['epoch']));
+    expect((await put(node, 'gone', 'no', { 'If-Match': String(old.header('etag')) })).status).toBe(412);
+    expect((await exchange(node.port, { path: `/api/v1/configs?watch&since=${old.header('attune-cursor')}&wait=0s` })).status).toBe(410);
+    expect((await copyOf(node)).map((item) => (item as [string])[0])).toEqual(['new']);
+  });
+});
+
+/** The index of the member that leads. */
+async function leaderOf({ hosts }: EtcdCluster): Promise<number> {
+  for (const [index, host] of hosts.entries()) {
+    const answer = await fetch(`http://${host}/v3/maintenance/status`, { method: 'POST', body: '{}' });
+    const status = (await answer.json()) as { readonly leader: string; readonly header: { readonly member_id: string } };
+    if (status.leader === status.header.member_id) return index;
+  }
+  throw new Error('no member of etcd leads');
+}
+
+describe('two nodes over three members of etcd', () => {
+  it('whose leader is killed under load: writes resume, no acknowledged change is lost, told twice or out of order', async () => {
+    await using cluster = await EtcdCluster.start();
+    const url = `etcd://${cluster.hosts.join(',')}/app/config`;
+    await using a = await NodeProcess.over(url);
+    await using b = await NodeProcess.over(url);
+    await eventually(isLive(a));
+    await eventually(isLive(b));
+    const followers = [new Follower(() => a), new Follower(() => b)];
+    const acknowledged: number[] = [];
+    const refused = new Set<number>();
+    let isWriting = true;
+    const load = [a, b].map(async (node, index) => {
+      for (let count = 0; isWriting; count++) {
+        const answer = await put(node, `load/${index}`, count);
+        if (answer.status < 300) acknowledged.push(answer.json().version);
+        else {
+          refused.add(answer.status);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      }
+    });
+    await eventually(() => expect(acknowledged.length).toBeGreaterThan(50));
+    await cluster.kill(await leaderOf(cluster));
+    const killedAt = acknowledged.length;
+    await eventually(() => expect(acknowledged.length).toBeGreaterThan(killedAt + 50), 20_000);
+    isWriting = false;
+    await Promise.all(load);
+    await eventually(isLive(a));
+    await eventually(isLive(b));
+    const end = (await put(a, 'end', true)).json().version as number;
+    await eventually(() => expect(followers.map(({ versions }) => versions.at(-1))).toEqual([end, end]));
+    await Promise.all(followers.map(async (follower) => follower.close()));
+    expect([...refused].filter((status) => status !== 503 && status !== 504)).toEqual([]);
+    for (const { versions, resets } of followers) {
+      expect(resets).toEqual([]);
+      expect(versions).toEqual([...new Set(versions)].toSorted((one, other) => one - other));
+      const told = new Set(versions);
+      expect(acknowledged.filter((version) => !told.has(version))).toEqual([]);
+    }
+    expect(await copyOf(a)).toEqual(await copyOf(b));
   });
 });

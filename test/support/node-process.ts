@@ -82,6 +82,10 @@ export class NodeProcess implements AsyncDisposable {
     return this.#child.exitCode;
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
