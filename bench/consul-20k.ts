@@ -28,6 +28,11 @@ interface Measured {
   readonly writes: number;
 }
 
+interface StreamEvent {
+  readonly event: string;
+  readonly data: { readonly changes: readonly { readonly newValue: unknown }[] };
+}
+
 function processorSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
@@ -63,11 +68,11 @@ async function measure(keys: number): Promise<Measured> {
   let told = -1;
   const listening = (async () => {
     while (told < SECONDS * PER_SECOND - 1) {
-      const { event, data } = await stream.event();
+      const { event, data } = (await stream.event()) as StreamEvent;
       if (event !== 'change') continue;
       events++;
       const now = performance.now();
-      const newest = Number(data.changes.at(-1).newValue);
+      const newest = Number(data.changes.at(-1)?.newValue);
       for (let index = told + 1; index <= newest; index++) delays.push(now - (sentAt[index] ?? now));
       told = newest;
     }
