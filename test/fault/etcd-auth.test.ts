@@ -63,6 +63,15 @@ describe('etcd with users', () => {
     await provider.close();
   });
 
+  it('asks for nothing beyond the namespace, not even to read no key or what cannot be a key', async () => {
+    await using provider = new EtcdProvider({ hosts: [server.host], namespace: NAMESPACE, credentials });
+    await provider.open();
+    const head = await provider.head(`${NAMESPACE}/`);
+    expect(await provider.read([])).toEqual({ revision: head, entries: [] });
+    expect(await provider.list('\ud83d')).toEqual({ revision: head, entries: [] });
+    expect(await provider.head('\ud83d')).toBe(head);
+  });
+
   it('goes on with a new token where the old one expired while idle and the connection was cut', async () => {
     await using proxy = await TcpProxy.start(() => server.port);
     await using provider = new EtcdProvider({ hosts: [proxy.host], namespace: NAMESPACE, credentials });

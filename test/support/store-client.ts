@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { ensureConsul, ensureEtcdctl } from '../../scripts/stores.ts';
+import { ensureConsul } from '../../scripts/stores.ts';
+import { etcdctl as runEtcdctl } from './etcd-tools.ts';
 import type { StoreServer } from './store-server.ts';
 
 const run = promisify(execFile);
@@ -15,15 +16,8 @@ export interface StoreClient {
   deletePrefix(prefix: string): Promise<void>;
 }
 
-export async function etcdctl({ host }: StoreServer): Promise<StoreClient> {
-  const program = await ensureEtcdctl();
-  const call = async (...words: readonly string[]): Promise<string> => {
-    const { stdout } = await run(program, [`--endpoints=${host}`, ...words], {
-      timeout: LIMIT_MS,
-      env: { ...process.env, ETCDCTL_API: '3' },
-    });
-    return stdout.replace(/\n$/, '');
-  };
+export async function etcdctl(server: StoreServer): Promise<StoreClient> {
+  const call = async (...words: readonly string[]): Promise<string> => (await runEtcdctl(server, ...words)).replace(/\n$/, '');
   return {
     put: async (key, value) => void (await call('put', '--', key, value)),
     get: async (key) => call('get', '--print-value-only', '--', key),

@@ -9,7 +9,7 @@ import { decodeBody, encodeOperations, parseIndex, type ConsulOperation } from '
 export interface TransportOptions {
   /** `host:port`, tried in turn. */
   readonly hosts: readonly string[];
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly insecure?: boolean };
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly token?: string;
   readonly datacenter?: string;
 }
@@ -243,7 +243,6 @@ function createLibrary(host: string, { tls, token, datacenter }: TransportOption
     ...(tls?.ca !== undefined && { ca: tls.ca }),
     ...(tls?.cert !== undefined && { cert: tls.cert }),
     ...(tls?.key !== undefined && { key: tls.key }),
-    ...(tls?.insecure === true && { rejectUnauthorized: false }),
     defaults: { ...(token !== undefined && { token }), ...(datacenter !== undefined && { dc: datacenter }) },
     decoders: { 'application/json': decodeBody },
     // A transaction comes encoded, for its size was looked at: npm consul wants an array.

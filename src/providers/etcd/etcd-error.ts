@@ -1,5 +1,4 @@
 import {
-  AttuneError,
   CompactedError,
   InvalidArgumentError,
   isAttuneError,
@@ -90,7 +89,5 @@ export function toAttuneError(error: unknown, endpoint: string, isWrite: boolean
   // Users and roles are being changed faster than tokens are given.
   if (details.includes('revision of auth store is old')) return new UnavailableError(say, options);
   if (status === 'INVALID_ARGUMENT') return new InvalidArgumentError(say, options);
-  if (status === '')
-    return error instanceof AttuneError || error instanceof Error ? new UnavailableError(say, options) : new UnavailableError(say);
   return new UnavailableError(say, options);
 }

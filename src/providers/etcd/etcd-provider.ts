@@ -61,6 +61,7 @@ export class EtcdProvider implements ConfigProvider {
 
   readonly #options: EtcdOptions;
   readonly #connection: EtcdConnection;
+  /** Those that are read; they come and go by themselves. */
   readonly #watches = new Set<EtcdWatch>();
 
   constructor(options: EtcdOptions) {
@@ -75,7 +76,7 @@ export class EtcdProvider implements ConfigProvider {
    */
   async open(options: CallOptions = {}): Promise<void> {
     const { namespace } = this.#options;
-    for (const prefix of [`${namespace}/`, `${namespace}.attune/`]) {
+    for (const prefix of [this.#root, `${namespace}.attune/`]) {
       await this.head(prefix, options);
       await this.#connection.call(
         async (kv, call) =>
@@ -93,7 +94,7 @@ export class EtcdProvider implements ConfigProvider {
 
   async read(keys: readonly string[], options: CallOptions = {}): Promise<StoredSnapshot> {
     const sorted = [...new Set(keys)].filter(isStorable).sort(compareBytes);
-    if (sorted.length === 0) return { revision: await this.head('\0', options), entries: [] };
+    if (sorted.length === 0) return { revision: await this.head(this.#root, options), entries: [] };
     const { maxTransactionOperations } = this.capabilities;
     const entries: StoredEntry[] = [];
     let revision: Revision | undefined;
@@ -112,7 +113,7 @@ export class EtcdProvider implements ConfigProvider {
 
   async list(prefix: string, options: ListOptions = {}): Promise<StoredSnapshot> {
     const { at, ...call } = options;
-    if (!isStorable(prefix)) return { revision: at ?? (await this.head(prefix, call)), entries: [] };
+    if (!isStorable(prefix)) return { revision: at ?? (await this.head(this.#root, call)), entries: [] };
     if (at !== undefined) return this.#listPast(prefix, at, call);
     for (;;) {
       try {
@@ -125,7 +126,8 @@ export class EtcdProvider implements ConfigProvider {
   }
 
   async head(prefix: string, options: CallOptions = {}): Promise<Revision> {
-    const range = rangeOf(isStorable(prefix) ? prefix : '');
+    // A user with few rights may not ask for more than the namespace.
+    const range = rangeOf(isStorable(prefix) ? prefix : this.#root);
     const reply = await this.#connection.call(async (kv, call) => kv.range({ ...range, count_only: true }, call), options);
     return parseRevision(reply.header.revision);
   }
@@ -153,9 +155,7 @@ export class EtcdProvider implements ConfigProvider {
   }
 
   watch(prefix: string, options: WatchOptions): StoreWatch {
-    const watch = new EtcdWatch(this.#connection, prefix, options, (ended) => this.#watches.delete(ended));
-    this.#watches.add(watch);
-    return watch;
+    return new EtcdWatch(this.#connection, prefix, options, this.#watches);
   }
 
   async close(): Promise<void> {
@@ -166,6 +166,10 @@ export class EtcdProvider implements ConfigProvider {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #root(): string {
+    return `${this.#options.namespace}/`;
   }
 
   async #listPast(prefix: string, at: Revision, options: CallOptions): Promise<StoredSnapshot> {

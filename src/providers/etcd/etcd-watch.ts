@@ -28,7 +28,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
   readonly #connection: EtcdConnection;
   readonly #prefix: string;
   readonly #signal: AbortSignal;
-  readonly #onEnd: (watch: EtcdWatch) => void;
+  readonly #siblings: Set<EtcdWatch>;
   readonly #waiting: StoredBatch[] = [];
   readonly #readers: { readonly resolve: (result: IteratorResult<StoredBatch, void>) => void; readonly reject: (error: Error) => void }[] =
     [];
@@ -46,12 +46,12 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
   #openTimer: NodeJS.Timeout | undefined;
   #end: { readonly failure: Error | undefined } | undefined;
 
-  constructor(connection: EtcdConnection, prefix: string, options: WatchOptions, onEnd: (watch: EtcdWatch) => void) {
+  constructor(connection: EtcdConnection, prefix: string, options: WatchOptions, siblings: Set<EtcdWatch>) {
     this.#connection = connection;
     this.#prefix = prefix;
     this.#position = options.after;
     this.#signal = options.signal;
-    this.#onEnd = onEnd;
+    this.#siblings = siblings;
   }
 
   [Symbol.asyncIterator](): this {
@@ -100,6 +100,8 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
   }
 
   async #open(): Promise<void> {
+    // Not before: one that is never read would stay for ever.
+    this.#siblings.add(this);
     this.#signal.addEventListener('abort', this.#abort);
     const late = `4 DEADLINE_EXCEEDED: the watch was not opened within ${DEFAULT_DEADLINE_MS} ms`;
     this.#openTimer = setTimeout(() => this.#fail(new Error(late)), DEFAULT_DEADLINE_MS);
@@ -214,7 +216,7 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     this.#signal.removeEventListener('abort', this.#abort);
     if (!failure) this.#waiting.length = 0;
     this.#stream?.cancel();
-    this.#onEnd(this);
+    this.#siblings.delete(this);
     const [first, ...others] = this.#readers.splice(0);
     if (first && failure) {
       this.#end = { failure: undefined };
