@@ -20,11 +20,12 @@ export interface Refusal {
   readonly failed: readonly { readonly index: number; readonly what: string }[];
 }
 
-/** Reads what a refused request was answered with. */
-export function readRefusal(status: number, headers: Readonly<Record<string, unknown>>, body: unknown): Refusal {
+/** Reads what a refused request was answered with: a text, or for a transaction JSON that names the operations. */
+export function readRefusal(status: number, headers: Readonly<Record<string, unknown>>, answer: string): Refusal {
+  const body = parseJson(answer);
   const errors = isRecord(body) && Array.isArray(body['Errors']) ? body['Errors'].filter(isRecord) : [];
   const failed = errors.map((error) => ({ index: Number(error['OpIndex']), what: String(error['What']) }));
-  const text = failed.length > 0 ? failed.map(({ what }) => what).join('; ') : textOf(body);
+  const text = failed.length > 0 ? failed.map(({ what }) => what).join('; ') : answer;
   const seconds = Number(headers['retry-after']);
   const retryAfterMs = headers['retry-after'] !== undefined && Number.isFinite(seconds) ? Math.min(seconds, 60) * 1_000 : undefined;
   return { status, text: text.trim().slice(0, 500), retryAfterMs, failed };
@@ -87,8 +88,10 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-function textOf(body: unknown): string {
-  if (typeof body === 'string') return body;
-  if (body instanceof Uint8Array) return Buffer.from(body).toString('utf8');
-  return body === undefined ? '' : JSON.stringify(body);
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -21,7 +21,7 @@ import { validateTransaction } from '../local/transaction.ts';
 import { hiddenError, refusalError } from './consul-error.ts';
 import { ConsulTransport, type GetAnswer, type TransportOptions } from './consul-transport.ts';
 import { watchTracker } from './consul-watch.ts';
-import { isRepresentable, parseEntries, parseEntry, type ConsulEntry, type ConsulOperation } from './consul-wire.ts';
+import { decodeBody, isRepresentable, parseEntries, parseEntry, type ConsulEntry, type ConsulOperation } from './consul-wire.ts';
 import { keysToRead, planTransaction, requireSize } from './encode-transaction.ts';
 import { isPathSafe, listablePrefix } from './key-path.ts';
 import { Tracker, type Observation, type TrackerSource } from './tracker.ts';
@@ -192,13 +192,13 @@ export class ConsulProvider implements ConfigProvider {
   }
 
   async #observe(prefix: string, call: Call): Promise<Observation> {
-    const answer = await this.#transport.get({ key: listablePrefix(prefix), recurse: true, consistent: true }, call);
-    return { index: answer.index, entries: parseEntries(answer.body, prefix) };
+    return observationOf(prefix, await this.#transport.get({ key: listablePrefix(prefix), recurse: true, consistent: true }, call));
   }
 
   async #readOne(key: string, call: Call): Promise<ConsulEntry[]> {
-    const answer = await this.#transport.get({ key, consistent: true }, call);
-    return answer.body === undefined ? [] : [this.#remember(parseEntry(answer.body))];
+    const { body } = await this.#transport.get({ key, consistent: true }, call);
+    const [entry] = parseEntries(body && decodeBody(body), key);
+    return entry?.key === key ? [this.#remember(entry)] : [];
   }
 
   /** A `get` of an absent key fails the transaction and names it: it is then required to be absent. */
@@ -307,15 +307,11 @@ export class ConsulProvider implements ConfigProvider {
   }
 
   #source(): TrackerSource {
-    const observation = (prefix: string, answer: GetAnswer): Observation => ({
-      index: answer.index,
-      entries: parseEntries(answer.body, prefix),
-    });
     return {
       head: async (signal) => this.#head({ signal, deadlineMs: DEADLINE_MS }),
       list: async (prefix, signal) => this.#observe(prefix, { signal, deadlineMs: LIST_DEADLINE_MS }),
       poll: async (prefix, index, waitMs, signal) =>
-        observation(
+        observationOf(
           prefix,
           await this.#transport.get(
             { key: listablePrefix(prefix), recurse: true, index, waitMs },
@@ -369,6 +365,12 @@ export class ConsulProvider implements ConfigProvider {
 
 function latest(revision: Revision, entries: readonly ConsulEntry[]): Revision {
   return entries.reduce((highest, entry) => (entry.revision > highest ? entry.revision : highest), revision);
+}
+
+function observationOf(prefix: string, { index, body }: GetAnswer): Observation {
+  const startedAt = performance.now();
+  const entries = parseEntries(body && decodeBody(body), prefix);
+  return { index, entries, workMs: performance.now() - startedAt };
 }
 
 function entryOfResult(result: unknown): ConsulEntry {

@@ -28,6 +28,9 @@ interface PapiRequest {
   transport: { request(options: http.RequestOptions): http.ClientRequest };
 }
 
+/** papi puts the body beside what Node gives of an answer; an empty one is none. */
+type Response = Pick<http.IncomingMessage, 'statusCode' | 'headers'> & { readonly body?: Uint8Array };
+
 type ConsulConstructor = new (options: object) => ConsulLibrary;
 
 /** papi looks for these by name. */
@@ -55,11 +58,22 @@ export interface GetQuery {
 
 export interface GetAnswer {
   readonly index: Revision;
-  /** Undefined for 404. */
-  readonly body: unknown;
+  /** JSON as it came, which may be dear to decode; undefined for 404. */
+  readonly body: Uint8Array | undefined;
 }
 
 export type TransactionAnswer = { readonly results: readonly unknown[] } | { readonly refusal: Refusal; readonly host: string };
+
+interface Success {
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Uint8Array;
+}
+
+interface Refused {
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly refusal: Refusal;
+  readonly host: string;
+}
 
 interface Exchange {
   readonly host: Host;
@@ -67,6 +81,7 @@ interface Exchange {
   readonly send: (library: ConsulLibrary, ctx: RequestContext) => Promise<unknown>;
 }
 
+const NO_BYTES = new Uint8Array(0);
 const Consul = ConsulOfLibrary as unknown as ConsulConstructor;
 
 /**
@@ -100,7 +115,7 @@ export class ConsulTransport {
       async (library, ctx) =>
         namesOnly === true
           ? library.kv.keys({ ...common, separator: '/', ctx })
-          : library.kv.get({ ...common, buffer: true, ...(recurse === true && { recurse: true }), ctx }),
+          : library.kv.get({ ...common, ...(recurse === true && { recurse: true }), ctx }),
       options,
     );
     if ('refusal' in answer) {
@@ -123,8 +138,7 @@ export class ConsulTransport {
       options,
     );
     if (!('refusal' in answer)) {
-      const results = typeof answer.body === 'object' && answer.body !== null && 'Results' in answer.body ? answer.body.Results : undefined;
-      return { results: Array.isArray(results) ? results : [] };
+      return { results: parseResults(decodeBody(answer.body)) };
     }
     if (answer.refusal.status !== 409 || answer.refusal.failed.some(({ what }) => /Permission denied/i.test(what))) {
       throw refusalError(answer.refusal, answer.host, isWrite);
@@ -142,10 +156,7 @@ export class ConsulTransport {
     isWrite: boolean,
     send: Exchange['send'],
     options: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions,
-  ): Promise<
-    | { readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown }
-    | { readonly headers: Readonly<Record<string, unknown>>; readonly refusal: Refusal; readonly host: string }
-  > {
+  ): Promise<Success | Refused> {
     const endsAt = performance.now() + options.deadlineMs;
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) throw this.#closed;
@@ -171,10 +182,7 @@ export class ConsulTransport {
     { signal, deadlineMs }: Required<Pick<CallOptions, 'deadlineMs'>> & CallOptions,
   ): Promise<{
     readonly wasSent: boolean;
-    readonly outcome:
-      | { readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown }
-      | { readonly headers: Readonly<Record<string, unknown>>; readonly refusal: Refusal; readonly host: string }
-      | { readonly error: unknown; readonly isAborted?: boolean };
+    readonly outcome: Success | Refused | { readonly error: unknown; readonly isAborted?: boolean };
   }> {
     const ctx = new RequestContext();
     let reason: unknown;
@@ -190,24 +198,24 @@ export class ConsulTransport {
     try {
       const answer: unknown = await send(host.library, ctx);
       if (!Array.isArray(answer)) throw new Error('npm consul answered without a response');
-      const [response, body] = answer as readonly unknown[] as readonly [http.IncomingMessage | undefined, unknown];
-      const headers = response?.headers ?? {};
-      if (response?.statusCode === 404) {
+      const [{ statusCode, headers, body = NO_BYTES }] = answer as unknown as readonly [Response];
+      if (statusCode === 404) {
         return { wasSent: true, outcome: { headers, refusal: readRefusal(404, headers, ''), host: host.name } };
       }
       return { wasSent: true, outcome: { headers, body } };
     } catch (error) {
       const response = responseOf(error);
       if (response && reason === undefined) {
-        const { status, headers, body } = response;
-        return { wasSent: true, outcome: { headers, refusal: readRefusal(status, headers, body), host: host.name } };
+        const { statusCode = 0, headers, body } = response;
+        const text = Buffer.from(body ?? []).toString('utf8');
+        return { wasSent: true, outcome: { headers, refusal: readRefusal(statusCode, headers, text), host: host.name } };
       }
       const { wasSent } = ctx;
       if (reason === undefined) return { wasSent, outcome: { error } };
-      if (isWrite && wasSent)
-        return { wasSent, outcome: { error: failureError(new Error(textOf(reason)), host.name, { isWrite, wasSent }) } };
       // What hangs is left; the next call goes to the next host.
       if (reason === late) this.#leave(host);
+      if (isWrite && wasSent)
+        return { wasSent, outcome: { error: failureError(new Error(textOf(reason)), host.name, { isWrite, wasSent }) } };
       return { wasSent, outcome: { error: reason, isAborted: true } };
     } finally {
       clearTimeout(timer);
@@ -244,7 +252,8 @@ function createLibrary(host: string, { tls, token, datacenter }: TransportOption
     ...(tls?.cert !== undefined && { cert: tls.cert }),
     ...(tls?.key !== undefined && { key: tls.key }),
     defaults: { ...(token !== undefined && { token }), ...(datacenter !== undefined && { dc: datacenter }) },
-    decoders: { 'application/json': decodeBody },
+    // Answers are decoded by who asked for them, and what does not say what it is may be JSON as well.
+    decoders: { 'application/json': (body: Uint8Array) => body, 'text/plain': (body: Uint8Array) => body },
     // A transaction comes encoded, for its size was looked at: npm consul wants an array.
     encoders: { 'application/json': (body: readonly Buffer[]) => body[0] },
   });
@@ -275,13 +284,15 @@ function observe(request: http.ClientRequest, ctx: RequestContext | undefined): 
   return request;
 }
 
-function responseOf(
-  error: unknown,
-): { readonly status: number; readonly headers: Readonly<Record<string, unknown>>; readonly body: unknown } | undefined {
+function responseOf(error: unknown): Response | undefined {
   if (typeof error !== 'object' || error === null || !('response' in error)) return undefined;
-  const response = error.response as (http.IncomingMessage & { readonly body?: unknown }) | undefined;
-  if (response?.statusCode === undefined) return undefined;
-  return { status: response.statusCode, headers: response.headers, body: response.body };
+  const response = error.response as Response | undefined;
+  return response?.statusCode === undefined ? undefined : response;
+}
+
+function parseResults(body: unknown): readonly unknown[] {
+  const results = typeof body === 'object' && body !== null && 'Results' in body ? body.Results : undefined;
+  return Array.isArray(results) ? results : [];
 }
 
 function textOf(reason: unknown): string {

@@ -18,12 +18,23 @@ export interface ConsulOperation {
 const NO_VALUE = new Uint8Array(0);
 
 // A bare quote before the colon ends a field's name: within a text it would be escaped. So these find fields, never what is stored.
+const LARGE_FLAGS = /"Flags":\s*\d{16}/;
 const FLAGS_NUMBER = /"Flags":\s*(\d+)/g;
 const FLAGS_TEXT = /"Flags":"(\d+)"/g;
 
-/** Parses a JSON answer of Consul; flags, which may exceed 2^53, stay text. */
+/**
+ * Parses a JSON answer of Consul; flags that may exceed 2^53 become text.
+ * @throws {ProtocolError} it is no JSON.
+ */
 export function decodeBody(body: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(body).toString('utf8').replace(FLAGS_NUMBER, '"Flags":"$1"'));
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  try {
+    return JSON.parse(LARGE_FLAGS.test(text) ? text.replace(FLAGS_NUMBER, '"Flags":"$1"') : text);
+  } catch (error) {
+    throw new ProtocolError(`Consul answered with what is no JSON: ${JSON.stringify(text.slice(0, 200))}; is this a Consul agent?`, {
+      cause: error,
+    });
+  }
 }
 
 /** The body of a transaction, its bytes as they are sent. */
@@ -51,10 +62,10 @@ export function parseEntry(raw: unknown): ConsulEntry {
   const { Key: key, Value, Flags, CreateIndex, ModifyIndex } = raw as Readonly<Record<string, unknown>> & { readonly Key: string };
   return {
     key,
-    value: typeof Value === 'string' ? Buffer.from(Value, 'base64') : Value instanceof Uint8Array ? Value : NO_VALUE,
+    value: typeof Value === 'string' ? Buffer.from(Value, 'base64') : NO_VALUE,
     revision: parseRevision(ModifyIndex),
     createdRevision: parseRevision(CreateIndex),
-    flags: typeof Flags === 'string' ? Flags : '0',
+    flags: typeof Flags === 'string' || typeof Flags === 'number' ? String(Flags) : '0',
   };
 }
 

@@ -25,11 +25,11 @@ export function compareSnapshots(
   known: Revision,
 ): SnapshotDifference {
   const changes: ConsulChange[] = [];
-  const present = new Set<string>();
+  let remaining = before.size;
   let contradiction: string | undefined;
   for (const entry of after) {
-    present.add(entry.key);
     const old = before.get(entry.key);
+    if (old) remaining--;
     if (old?.revision === entry.revision) {
       if (old.createdRevision !== entry.createdRevision || Buffer.compare(old.value, entry.value) !== 0) contradiction ??= entry.key;
       continue;
@@ -44,8 +44,13 @@ export function compareSnapshots(
     }
     changes.push({ type: 'put', entry });
   }
-  const missing = [...before.keys()].filter((key) => !present.has(key));
-  return { changes: inOrder(changes), missing, contradiction };
+  return { changes: inOrder(changes), missing: remaining === 0 ? [] : missingKeys(before, after), contradiction };
+}
+
+/** Keys of `before` that `after` lacks. */
+export function missingKeys(before: ReadonlyMap<string, unknown>, after: readonly { readonly key: string }[]): string[] {
+  const present = new Set(after.map(({ key }) => key));
+  return [...before.keys()].filter((key) => !present.has(key));
 }
 
 /** Sorted by revision; of a key that stands twice the deletion stays first. */

@@ -3,13 +3,15 @@ import type { ChangeLog } from '../../core/log-watch.ts';
 import { CompactedError, isAttuneError, REVISION_ZERO, UnavailableError, type Revision, type StoredBatch } from '../../core/provider.ts';
 import { hiddenError } from './consul-error.ts';
 import type { ConsulEntry } from './consul-wire.ts';
-import { compareSnapshots, inOrder, revisionOf, type ConsulChange } from './snapshot-diff.ts';
+import { compareSnapshots, inOrder, missingKeys, revisionOf, type ConsulChange, type SnapshotDifference } from './snapshot-diff.ts';
 import { WorkBudget } from './work-budget.ts';
 
 /** A list as Consul gave it. `index` is that of the prefix, which may fall when tombstones are reaped. */
 export interface Observation {
   readonly index: Revision;
   readonly entries: readonly ConsulEntry[];
+  /** What reading it took: milliseconds in which nothing else ran. */
+  readonly workMs: number;
 }
 
 /** What a tracker asks of the store. */
@@ -59,6 +61,8 @@ export class Tracker {
   /** The index last seen of the prefix: what is blocked on. */
   #index = REVISION_ZERO;
   #isLoaded = false;
+  /** The prefix moved and shows the same: what was made and removed meanwhile is a gap in the next batch. */
+  #hasUnseen = false;
   #log: { readonly batch: ConsulBatch; readonly bytes: number }[] = [];
   #logBytes = 0;
   #oldest = REVISION_ZERO;
@@ -91,8 +95,7 @@ export class Tracker {
 
   /** Known keys under `prefix` that `entries` lacks. */
   missingFrom(prefix: string, entries: readonly ConsulEntry[]): string[] {
-    const present = new Set(entries.map(({ key }) => key));
-    return [...this.#entries.keys()].filter((key) => key.startsWith(prefix) && !present.has(key));
+    return missingKeys(this.#entries, entries).filter((key) => key.startsWith(prefix));
   }
 
   /**
@@ -242,6 +245,7 @@ export class Tracker {
     const head = await this.#source.head(signal);
     if (head < since) throw rolledBack(`it is at ${head}, and was at ${since}`);
     const observation = await this.#source.list(this.prefix, signal);
+    this.#budget.spend(observation.workMs);
     if (applied !== this.#applied) return false;
     await this.#take(Math.max(head, observation.index) as Revision, observation, signal);
     return true;
@@ -253,13 +257,14 @@ export class Tracker {
     const index = this.#index;
     const startedAt = performance.now();
     const observation = await this.#source.poll(this.prefix, index, WAIT_MS, signal);
+    this.#budget.spend(observation.workMs);
     if (applied !== this.#applied) return true;
     if (observation.index === index && performance.now() - startedAt < EARLY_MS) {
       throw new UnavailableError('Consul cut a blocking query short, as it does when it is restored from a backup');
     }
     if (observation.index < index || (observation.index > index && observation.index <= this.#revision)) return false;
     if (observation.index === index) {
-      const { changes, missing, contradiction } = compareSnapshots(this.#entries, observation.entries, this.#revision);
+      const { changes, missing, contradiction } = this.#compare(observation);
       return changes.length === 0 && missing.length === 0 && contradiction === undefined;
     }
     return this.#take(observation.index, observation, signal);
@@ -267,13 +272,11 @@ export class Tracker {
 
   async #take(revision: Revision, observation: Observation, signal: AbortSignal): Promise<boolean> {
     const applied = this.#applied;
-    const startedAt = performance.now();
     if (!this.#isLoaded) {
       this.#restart(revision, observation);
       return true;
     }
-    const { changes, missing, contradiction } = compareSnapshots(this.#entries, observation.entries, this.#revision);
-    this.#budget.spend(performance.now() - startedAt);
+    const { changes, missing, contradiction } = this.#compare(observation);
     if (contradiction !== undefined) {
       // A list settles it: the same history, told of late, or another one.
       throw new CompactedError(`Consul shows '${contradiction}' as it cannot have become: list again`, { details: { key: contradiction } });
@@ -288,12 +291,26 @@ export class Tracker {
     return true;
   }
 
+  /** What a list of the loop tells; the work is paid for. */
+  #compare({ entries }: Observation): SnapshotDifference {
+    const startedAt = performance.now();
+    const difference = compareSnapshots(this.#entries, entries, this.#revision);
+    this.#budget.spend(performance.now() - startedAt);
+    return difference;
+  }
+
   #apply(revision: Revision, observation: Observation, changes: readonly ConsulChange[], missing: readonly string[]): void {
     const deletedAt = observation.index > this.#revision ? observation.index : revision;
     const gone = [...missing, ...this.#takeUnseen(revision, observation)];
     const all = inOrder([...changes, ...gone.map((key): ConsulChange => ({ type: 'delete', key, revision: deletedAt }))]);
     const isNext = revision === this.#revision + 1;
-    if (all.length > 0) this.#remember({ revision, changes: all, ...(!isNext && { gap: true }) });
+    if (all.length === 0) {
+      if (observation.index > this.#index) this.#hasUnseen = true;
+    } else {
+      const gap = this.#hasUnseen || !isNext;
+      this.#hasUnseen = false;
+      this.#remember({ revision, changes: all, ...(gap && { gap }) });
+    }
     for (const change of all) {
       if (change.type === 'put') this.#entries.set(change.entry.key, change.entry);
       else this.#entries.delete(change.key);
@@ -325,6 +342,7 @@ export class Tracker {
     this.#log = [];
     this.#logBytes = 0;
     this.#isLoaded = true;
+    this.#hasUnseen = false;
     this.#applied++;
     this.#changed.wake();
   }
