@@ -47,12 +47,15 @@ describe('a watch of Consul', () => {
       }
     })();
     let written = 0;
-    while (performance.now() < endsAt) {
-      const key = `app/key-${written % 37}`;
-      await direct.commit({ checks: [], operations: [written % 11 === 10 ? { type: 'delete', key } : put(key, String(written))] });
-      written++;
-      await sleep(2);
-    }
+    await Promise.all(
+      Array.from({ length: 4 }, async (_, writer) => {
+        for (let step = 0; performance.now() < endsAt; step++) {
+          const key = `app/writer-${writer}/key-${step % 37}`;
+          await direct.commit({ checks: [], operations: [step % 11 === 10 ? { type: 'delete', key } : put(key, String(step))] });
+          written++;
+        }
+      }),
+    );
     await cutting;
     const expected = async () => new Map((await direct.list('app/')).entries.map(({ key, revision }) => [key, revision as number]));
     await eventually(async () => expect(state).toEqual(await expected()));
@@ -61,6 +64,7 @@ describe('a watch of Consul', () => {
     expect(relists).toBe(0);
     expect(batches.map(({ revision }) => revision)).toEqual([...new Set(batches.map(({ revision }) => revision))].sort((a, b) => a - b));
     expect(written).toBeGreaterThan(500);
+    console.log(`${written} writes to Consul in 10 s`);
   });
 });
 
@@ -85,6 +89,23 @@ describe('a node over Consul', () => {
     await site.live();
     await eventually(async () => expect((await site.put('a', 5)).status).toBe(200));
     expect((await site.call('a')).body.value).toBe(5);
+  });
+
+  it('follows its address into a fresh cluster into which a backup was restored', async () => {
+    await using site = await ConsulSite.start();
+    await site.put('kept', 1);
+    const backup = Buffer.from(await (await consulApi(site.consul, 'GET', '/snapshot')).arrayBuffer());
+    const old = await site.put('kept', 2);
+    await site.put('lost', 1);
+    const { epoch } = site.node.service;
+    await using fresh = await StoreServer.startConsul();
+    await consulApi(fresh, 'PUT', '/snapshot', backup);
+    site.moveTo(fresh);
+    await eventually(() => expect([site.node.service.state, site.node.service.epoch === epoch]).toEqual(['live', false]), 20_000);
+    expect([...site.items().keys()]).toEqual(['kept']);
+    expect((await site.call('kept')).body.value).toBe(1);
+    expect((await site.put('kept', 3, { 'if-match': `"${old.body.etag}"` })).status).toBe(412);
+    await eventually(async () => expect((await site.put('kept', 3)).status).toBe(200));
   });
 
   it('sees what the service was restored from as another history', async () => {

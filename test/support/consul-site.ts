@@ -12,9 +12,16 @@ export class ConsulSite implements AsyncDisposable {
   readonly provider: ConsulProvider;
   readonly direct: ConsulProvider;
   readonly node: HttpServer;
+  readonly #target: { server: StoreServer };
 
-  private constructor(consul: StoreServer, proxy: TcpProxy, providers: { own: ConsulProvider; direct: ConsulProvider }, node: HttpServer) {
-    this.consul = consul;
+  private constructor(
+    target: { server: StoreServer },
+    proxy: TcpProxy,
+    providers: { own: ConsulProvider; direct: ConsulProvider },
+    node: HttpServer,
+  ) {
+    this.#target = target;
+    this.consul = target.server;
     this.proxy = proxy;
     this.provider = providers.own;
     this.direct = providers.direct;
@@ -27,16 +34,23 @@ export class ConsulSite implements AsyncDisposable {
     } = {},
   ): Promise<ConsulSite> {
     const consul = await StoreServer.startConsul(options);
+    const target = { server: consul };
     const tokens = await options.tokens?.(consul);
-    const proxy = await TcpProxy.start(() => consul.port);
+    const proxy = await TcpProxy.start(() => target.server.port);
     const own = new ConsulProvider({ hosts: [proxy.host], namespace: NAMESPACE, ...(tokens && { token: tokens.node }) });
     const direct = new ConsulProvider({ hosts: [consul.host], namespace: NAMESPACE, ...(tokens && { token: tokens.direct }) });
     await own.open();
     const feed = { ...FAST_FEED, progressEveryMs: 200, silenceMs: 30_000 };
     const node = await startHttpServer({ provider: own, namespace: NAMESPACE, service: { feed } });
-    const site = new ConsulSite(consul, proxy, { own, direct }, node);
+    const site = new ConsulSite(target, proxy, { own, direct }, node);
     await site.live();
     return site;
+  }
+
+  /** What the node reaches from now on, under the address it knows; its connections are cut. */
+  moveTo(server: StoreServer): void {
+    this.#target.server = server;
+    this.proxy.reset();
   }
 
   async live(withinMs = 20_000): Promise<void> {
