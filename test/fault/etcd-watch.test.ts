@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigProvider, Operation, Revision, StoredBatch } from '../../src/core/provider.ts';
 import { isAttuneError } from '../../src/core/provider.ts';
@@ -150,6 +152,23 @@ describe('watches of etcd', () => {
     expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
     process.off('warning', onWarning);
     expect(warnings.filter(({ message }) => !message.includes('AbortSignal'))).toEqual([]);
+  });
+
+  it('that are never read cost nothing, and are forgotten', async () => {
+    await using bench = await EtcdBench.start(server);
+    const revision = await bench.viaProxy.head(bench.prefix);
+    const { connections } = bench.proxy;
+    const stop = new AbortController();
+    const open = (): WeakRef<object> => new WeakRef(bench.viaProxy.watch(bench.prefix, { after: revision, signal: stop.signal }));
+    const watches = Array.from({ length: 200 }, open);
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await until('the watches to be collected', () => {
+      collect();
+      return watches.every((watch) => watch.deref() === undefined);
+    });
+    expect(bench.proxy.connections).toBe(connections);
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
   });
 
   it('whose reader is slow hold little, and tell everything once it reads', async () => {
