@@ -223,11 +223,13 @@ describe('an index of Consul', () => {
     await using watched = await Watched.start();
     await watched.outside('app/a', 'one');
     await watched.follow();
-    watched.front.alter = (answer, request) => (isPoll(request) ? indexed(answer, header) : answer);
+    let altered = 0;
+    watched.front.alter = (answer, request) => (request.query.has('recurse') && altered++ < 5 ? indexed(answer, header) : answer);
     const asked = watched.front.requests.length;
     await watched.outside('app/b', 'two');
-    await eventually(() => expect(watched.state.get('app/b')).toBe('two'));
-    expect(watched.told).toEqual(['+ app/b two']);
+    await eventually(() => expect([watched.state.get('app/b'), altered > 5]).toEqual(['two', true]));
+    await watched.blocked();
+    expect(watched.told.filter((line) => line.startsWith('-'))).toEqual([]);
     expect(watched.front.requests.slice(asked).every(({ query }) => query.get('index') !== '0')).toBe(true);
   });
 
