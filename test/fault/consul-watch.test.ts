@@ -248,6 +248,27 @@ describe('an index of Consul', () => {
   });
 });
 
+describe('a backup put back into Consul under a watch', () => {
+  it('ends the watch, also where writes went past what was known: nothing of the lost history stays', async () => {
+    await using watched = await Watched.start();
+    await watched.outside('app/a', 'kept');
+    const backup = Buffer.from(await (await consulApi(watched.consul, 'GET', '/snapshot')).arrayBuffer());
+    await watched.follow();
+    await watched.outside('app/a', 'lost');
+    await watched.outside('app/b', 'lost');
+    await eventually(() => expect([watched.state.get('app/a'), watched.state.get('app/b')]).toEqual(['lost', 'lost']));
+    const release = holdPolls(watched.front);
+    await consulApi(watched.consul, 'PUT', '/snapshot', backup);
+    for (let round = 0; round < 20; round++) await watched.outside('app/new', String(round));
+    release();
+    await eventually(() =>
+      expect([...watched.state].filter(([key]) => key !== 'app/mark')).toEqual(Object.entries({ 'app/a': 'kept', 'app/new': '19' })),
+    );
+    expect(watched.failures.length).toBeGreaterThan(0);
+    expect(watched.told.filter((line) => line.startsWith('-'))).toEqual([]);
+  });
+});
+
 describe('an answer that is not Consul’s', () => {
   it.each<[string, FrontAnswer]>([
     ['a page of a proxy', { status: 200, headers: { 'content-type': 'text/html', 'x-consul-index': '999999' }, body: '<h1>Welcome</h1>' }],
