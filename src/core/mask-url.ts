@@ -3,5 +3,5 @@
  * reaches into the path, so everything up to the last `@` counts; a query may hold a token.
  */
 export function maskUrl(url: string): string {
-  return url.replace(/^([^:/@]*:\/*).*@/s, '$1…@').replace(/[?#].*$/s, '?…');
+  return url.replace(/^([^:/@]*(?::\/*|\/+))?.*@/s, '$1…@').replace(/[?#].*$/s, '?…');
 }

@@ -1,3 +1,4 @@
+import { quoteForMessage } from '../core/key.ts';
 import { maskUrl } from '../core/mask-url.ts';
 import { InvalidArgumentError, type ConfigProvider } from '../core/provider.ts';
 import { readCertificates, type Certificates } from './certificate-files.ts';
@@ -87,7 +88,9 @@ function openEmbedded(rest: string, options: OpenProviderOptions): ProviderAtUrl
   if (rest.startsWith('//')) {
     // Read as a path it would be one below the root of the file system.
     const folder = rest.replace(/^\/+/, '');
-    throw new InvalidArgumentError(`provider 'embedded:${rest}' looks like a host; write embedded:./${folder} or embedded:/${folder}`);
+    const shown = maskUrl(`embedded:${rest}`);
+    const hint = rest.includes('@') ? 'its folder without user and password' : `embedded:./${folder} or embedded:/${folder}`;
+    throw new InvalidArgumentError(`provider '${shown}' looks like a host; write ${hint}`);
   }
   if (rest !== '' && dataDir !== undefined) {
     throw new InvalidArgumentError(`provider 'embedded:${rest}' names its folder, and --data-dir ${dataDir} another one; leave one out`);
@@ -155,6 +158,14 @@ function consulAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider
   if (namespace.startsWith('/')) {
     throw new InvalidArgumentError(
       `keys in Consul do not begin with a slash; write ${formatStoreUrl(store, namespace.slice(1))} instead of ${formatStoreUrl(store, namespace)}`,
+    );
+  }
+  // Consul takes no key by path that Go calls unprintable.
+  const unprintable = /(?! )\p{Z}|\p{C}/u.exec(namespace)?.[0];
+  if (unprintable !== undefined) {
+    const code = unprintable.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0') ?? '';
+    throw new InvalidArgumentError(
+      `the namespace ${quoteForMessage(namespace)} holds U+${code}, which Consul takes in no URL; of blanks only the space is possible`,
     );
   }
   const { token, datacenter } = options;

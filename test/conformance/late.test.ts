@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PermissionDeniedError, UnavailableError, type CallOptions } from '../../src/core/provider.ts';
+import { PermissionDeniedError, ProtocolError, UnavailableError, type CallOptions } from '../../src/core/provider.ts';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { LateProvider } from '../../src/server/store/late-provider.ts';
 import { runConformance } from './run-conformance.ts';
@@ -50,6 +50,18 @@ describe('a provider that was opened late', () => {
     await Promise.all([provider.head(''), provider.list(''), provider.read(['a'])]);
     await provider.commit(check);
     expect([inner.opens, refusals]).toEqual([3, []]);
+    await provider.close();
+  });
+
+  it('goes on trying where something else answers in the store’s place', async () => {
+    const inner = new AbsentProvider();
+    inner.failures.push(away(), new ProtocolError('<h1>Welcome</h1>'));
+    const refusals: unknown[] = [];
+    const provider = new LateProvider(inner, (reason) => refusals.push(reason));
+    await expect(provider.head('')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(provider.head('')).rejects.toMatchObject({ code: 'PROTOCOL' });
+    await provider.head('');
+    expect(refusals).toEqual([]);
     await provider.close();
   });
 

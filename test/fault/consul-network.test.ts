@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { isAttuneError, type Revision, type StoredBatch } from '../../src/core/provider.ts';
 import { ConsulProvider } from '../../src/providers/consul/consul-provider.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { consulApi, ConsulSite } from '../support/consul-site.ts';
 import { eventually } from '../support/eventually.ts';
 import { StoreServer } from '../support/store-server.ts';
@@ -121,6 +122,22 @@ describe('a node over Consul', () => {
     expect((await site.call('kept')).body.value).toBe(1);
     expect((await site.put('kept', 3, { 'if-match': `"${old.body.etag}"` })).status).toBe(412);
     expect((await site.put('kept', 3)).status).toBe(200);
+  });
+});
+
+describe('commits of large values to Consul', () => {
+  it('leave little behind: what is remembered for the next write is bounded in bytes', async () => {
+    await using consul = await StoreServer.startConsul();
+    await using provider = new ConsulProvider({ hosts: [consul.host], namespace: 'app' });
+    await provider.open();
+    const commit = async (index: number): Promise<unknown> =>
+      provider.commit({ checks: [], operations: [put(`app.attune/history/${index}`, 'x'.repeat(200_000))] });
+    await commit(0);
+    collectGarbage();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let index = 1; index <= 100; index++) await commit(index);
+    collectGarbage();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * 1024 * 1024);
   });
 });
 

@@ -117,6 +117,11 @@ const indexed = (answer: FrontAnswer, index: string): FrontAnswer => ({
   headers: { ...answer.headers, 'x-consul-index': index },
 });
 
+function withoutKey(answer: FrontAnswer, key: string): FrontAnswer {
+  const kept = (JSON.parse(answer.body) as { readonly Key: string }[]).filter(({ Key }) => Key !== key);
+  return { ...answer, body: JSON.stringify(kept) };
+}
+
 /** Holds what blocking queries are answered until it is opened: what happens meanwhile happens between two lists. */
 function holdPolls(front: ConsulFront): () => void {
   let open: () => void = () => undefined;
@@ -295,21 +300,87 @@ describe('an answer that is not Consul’s', () => {
     expect(watched.state.get('app/a')).toBe('one');
   });
 
+  it.each<[string, number, string]>([
+    ['a page of a proxy', 200, '<h1>Welcome</h1>'],
+    ['nothing', 200, ''],
+    ['no content', 204, ''],
+    ['an empty object', 200, '{}'],
+    ['null', 200, 'null'],
+    ['a text where results belong', 200, '{"Results":"x"}'],
+  ])('to a transaction is no success: %s', async (_name, status, body) => {
+    await using watched = await Watched.start();
+    await watched.outside('app/a', 'one');
+    await watched.outside('app/b', 'two');
+    await watched.follow();
+    watched.front.instead = ({ path }) => (path === '/v1/txn' ? { status, headers: { 'content-type': 'text/html' }, body } : undefined);
+    await expect(watched.provider.commit({ checks: [], operations: [put('app/a', 'new')] })).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+    });
+    await expect(watched.provider.read(['app/a', 'app/b'])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    watched.front.alter = (answer, { query }) => (query.has('recurse') ? withoutKey(answer, 'app/a') : answer);
+    await watched.outside('app/c', 'three');
+    await eventually(() => expect(watched.failures.length).toBeGreaterThan(1));
+    expect(watched.told.filter((line) => line.startsWith('-'))).toEqual([]);
+  });
+
   it('leaves out one key, as a narrowed right does: it is kept until its absence is proven', async () => {
     await using watched = await Watched.start();
     await watched.outside('app/a', 'one');
     await watched.follow();
-    watched.front.alter = (answer, { query }) => {
-      if (!query.has('recurse')) return answer;
-      const kept = (JSON.parse(answer.body) as { readonly Key: string }[]).filter(({ Key }) => Key !== 'app/a');
-      return { ...answer, body: JSON.stringify(kept) };
-    };
+    watched.front.alter = (answer, { query }) => (query.has('recurse') ? withoutKey(answer, 'app/a') : answer);
     await watched.outside('app/b', 'two');
     await eventually(() => expect(watched.failures[0]).toMatchObject({ details: { reason: 'visibility', key: 'app/a' } }));
     expect(watched.state.get('app/a')).toBe('one');
     watched.front.alter = (answer) => answer;
     await eventually(() => expect(watched.state.get('app/b')).toBe('two'), 20_000);
     expect(watched.told.filter((line) => line.startsWith('-'))).toEqual([]);
+  });
+});
+
+describe('a key that this node put and never saw', () => {
+  it('is not told as gone while it is hidden, and is told when it shows', async () => {
+    await using watched = await Watched.start();
+    await watched.follow();
+    const release = holdPolls(watched.front);
+    await watched.outside('app/other', 'wakes the query');
+    await watched.provider.commit({ checks: [], operations: [put('app/own', 'x')] });
+    release();
+    watched.front.alter = (answer, { query }) => (query.has('recurse') ? withoutKey(answer, 'app/own') : answer);
+    await eventually(() => expect(watched.failures[0]).toMatchObject({ details: { reason: 'visibility', key: 'app/own' } }));
+    await expect(watched.provider.list('app/')).rejects.toMatchObject({ details: { reason: 'visibility' } });
+    expect(watched.told.filter((line) => line.includes('app/own'))).toEqual([]);
+    watched.front.alter = (answer) => answer;
+    await eventually(() => expect(watched.state.get('app/own')).toBe('x'), 20_000);
+  });
+});
+
+describe('opening Consul', () => {
+  it('does not wait for a list of everything', async () => {
+    await using watched = await Watched.start();
+    watched.front.alter = async (answer, { query }) => {
+      if (query.has('recurse')) await new Promise((resolve) => setTimeout(resolve, 5_000).unref());
+      return answer;
+    };
+    await using provider = new ConsulProvider({ hosts: [watched.front.host], namespace: 'app' });
+    await provider.open({ deadlineMs: 2_000 });
+  });
+});
+
+describe('a commit to a slow Consul', () => {
+  it('ends by its deadline, however many keys it has to look at', async () => {
+    await using watched = await Watched.start();
+    watched.front.alter = async (answer, { method }) => {
+      if (method === 'GET') await new Promise((resolve) => setTimeout(resolve, 400));
+      return answer;
+    };
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await watched.outside(`app/${name}`, 'there');
+    const operations = ['a', 'b', 'c', 'd', 'e'].map((name) => put(`app/${name}`, 'new'));
+    const startedAt = performance.now();
+    await expect(watched.provider.commit({ checks: [], operations }, { deadlineMs: 600 })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringMatching(/within \d+ ms/) as string,
+    });
+    expect(performance.now() - startedAt).toBeLessThan(1_200);
   });
 });
 

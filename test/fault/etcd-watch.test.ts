@@ -1,11 +1,10 @@
 import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigProvider, Operation, Revision, StoredBatch } from '../../src/core/provider.ts';
 import { isAttuneError } from '../../src/core/provider.ts';
 import { until } from '../support/cluster.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { EtcdBench, put } from '../support/etcd-bench.ts';
 import { compactEtcd } from '../support/etcd-tools.ts';
 import { EtcdWriter } from '../support/etcd-writer.ts';
@@ -139,8 +138,10 @@ describe('watches of etcd', () => {
     process.on('warning', onWarning);
     const timersNow = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const stop = new AbortController();
+    const watches: WeakRef<object>[] = [];
     const openOne = async (): Promise<void> => {
       const watch = bench.viaProxy.watch(bench.prefix, { after: (revision - 1) as Revision, signal: stop.signal });
+      watches.push(new WeakRef(watch));
       watch.requestProgress();
       for await (const batch of watch) if (batch.changes.length > 0) break;
     };
@@ -148,6 +149,10 @@ describe('watches of etcd', () => {
     const [connections, timers] = [bench.proxy.connections, timersNow()];
     for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, openOne));
     await until('no more timers than before', () => timersNow() <= timers + 2);
+    await until('the watches to be collected', () => {
+      collectGarbage();
+      return watches.every((watch) => watch.deref() === undefined);
+    });
     expect(bench.proxy.connections).toBeLessThanOrEqual(connections);
     expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
     process.off('warning', onWarning);
@@ -161,10 +166,8 @@ describe('watches of etcd', () => {
     const stop = new AbortController();
     const open = (): WeakRef<object> => new WeakRef(bench.viaProxy.watch(bench.prefix, { after: revision, signal: stop.signal }));
     const watches = Array.from({ length: 200 }, open);
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     await until('the watches to be collected', () => {
-      collect();
+      collectGarbage();
       return watches.every((watch) => watch.deref() === undefined);
     });
     expect(bench.proxy.connections).toBe(connections);

@@ -204,11 +204,33 @@ describe('a write that is refused', () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) => cluster.write(cluster.node, { key: 'a', value: index, isUnique: true })),
     );
-    expect(performance.now() - start).toBeLessThan(5_000);
+    // A turn that comes late is not worth a whole commit.
+    expect(performance.now() - start).toBeLessThan(2_500);
     const codes = answers.map(({ body }) => body.code);
     expect(new Set(codes)).toEqual(new Set(['OUTCOME_UNKNOWN', 'UNAVAILABLE']));
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(3);
     requireVerdict(cluster);
+  });
+
+  it('is numbered after the records there are, whatever else lies beside them', async () => {
+    await using cluster = await Cluster.start();
+    const archive = layout.historyPrefix('h' as ConfigKey);
+    const junk = ['zzz', '0000000000000001', '9/0'].map((name) => ({
+      type: 'put' as const,
+      key: archive + name,
+      value: Buffer.from('junk'),
+    }));
+    await cluster.store.commit({ checks: [], operations: junk });
+    for (const value of [1, 2, 3]) expect((await cluster.write(cluster.node, { key: 'h', value })).status).toBe(value === 1 ? 201 : 200);
+    const { entries } = await cluster.store.list(archive);
+    expect(entries.map(({ key }) => key.slice(archive.length))).toEqual([
+      '0000000000000001',
+      '0000000000000002',
+      '0000000000000003',
+      '0000000000000004',
+      '9/0',
+      'zzz',
+    ]);
   });
 
   it('because this node does not show it in time is 504 and says that it stands', async () => {

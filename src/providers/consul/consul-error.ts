@@ -35,17 +35,26 @@ export function readRefusal(status: number, headers: Readonly<Record<string, unk
  * Answers after which a write was certainly not applied: refused before it was proposed. "No cluster leader" is told only by a server that
  * could forward the write to nobody (agent/consul/rpc.go, canRetry: "no state could have been changed").
  */
-const NOT_APPLIED = /No cluster leader|rate limit|too many (?:requests|connections)|Permission denied|ACL not found|ACL support disabled/i;
+const NOT_APPLIED =
+  /^[^"]*(?:No cluster leader|rate limit|too many (?:requests|connections)|Permission denied|ACL not found|ACL support disabled)/i;
+// Before the first quote: what stands in quotes is a key, and may say anything.
+const DENIED = /^[^"]*Permission denied/i;
+const NO_SUCH_TOKEN = /^[^"]*(?:ACL not found|ACL support disabled|token does not exist)/i;
+
+/** True if the token lacks a right for this request, or for an operation of it. */
+export function isDenied(refusal: Refusal): boolean {
+  return refusal.status === 403 || says(refusal, DENIED);
+}
 
 /** What a refusal means to the contract. `isWrite`: it was a commit. */
 export function refusalError(refusal: Refusal, host: string, isWrite: boolean): Error {
   const { status, text, retryAfterMs } = refusal;
   const say = `Consul at ${host}: ${status} ${text}`;
   const details = { status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
-  if (/ACL not found|ACL support disabled|token does not exist/i.test(text) || status === 401) {
+  if (says(refusal, NO_SUCH_TOKEN) || status === 401) {
     return new UnauthenticatedError(`${say}; check the ACL token`, { details });
   }
-  if (/Permission denied/i.test(text) || status === 403) {
+  if (isDenied(refusal)) {
     return new PermissionDeniedError(`${say}; the token needs a policy that may read and write the namespace (docs/consul.md)`, {
       details,
     });
@@ -56,7 +65,7 @@ export function refusalError(refusal: Refusal, host: string, isWrite: boolean): 
   if (status >= 300 && status < 500 && status !== 429 && status !== 408) {
     return isWrite ? new OutcomeUnknownError(say, { details }) : new ProtocolError(`${say}; is this a Consul agent?`, { details });
   }
-  if (isWrite && status !== 429 && !NOT_APPLIED.test(text)) {
+  if (isWrite && status !== 429 && !says(refusal, NOT_APPLIED)) {
     return new OutcomeUnknownError(`${say} (the write may have been applied)`, { details });
   }
   return new UnavailableError(`${say}; try again`, { details });
@@ -82,6 +91,10 @@ export function hiddenError(key: string, cause: unknown): UnavailableError {
     cause,
     details: { reason: 'visibility', key },
   });
+}
+
+function says({ failed, text }: Refusal, pattern: RegExp): boolean {
+  return failed.length > 0 ? failed.some(({ what }) => pattern.test(what)) : pattern.test(text);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

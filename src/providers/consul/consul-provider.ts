@@ -45,7 +45,9 @@ const LIST_DEADLINE_MS = 20_000;
 /** Operations of one transaction that only reads. */
 const MAX_READ_OPERATIONS = 64;
 const MAX_PLANS = 64;
+/** Bounds of what is remembered for guesses; beyond them one more read is needed. */
 const RECENT_ENTRIES = 1_000;
+const RECENT_BYTES = 4 * 1024 * 1024;
 const RETRY_BACKOFF = Object.freeze({ baseMs: 2, maxMs: 100, factor: 1.5 });
 
 /** A deadline, and the caller's signal if there is one. */
@@ -68,6 +70,7 @@ export class ConsulProvider implements ConfigProvider {
   readonly #trackers = new Map<string, Tracker>();
   /** What was read or written last; null: absent. */
   readonly #recent = new Map<string, ConsulEntry | null>();
+  #recentBytes = 0;
   /** Nobody else's: a key that exists would answer with its own index. */
   readonly #absentKey: string;
 
@@ -85,7 +88,6 @@ export class ConsulProvider implements ConfigProvider {
   async open(options: CallOptions = {}): Promise<void> {
     const call = this.#call(options);
     await this.#head(call);
-    await this.list(`${this.#namespace}/`, options);
     const proof = randomBytes(8).toString('hex');
     const keys = [`${this.#namespace}/.attune/system/proof-${proof}`, `${this.#namespace}.attune/proof-${proof}`];
     // Deleting what is not there needs the right to write and leaves no trace.
@@ -94,6 +96,10 @@ export class ConsulProvider implements ConfigProvider {
       call,
     );
     if ('refusal' in answer) throw refusalError(answer.refusal, answer.host, false);
+    // From here on a watch may begin at the head. A list that takes longer than who opens will wait is left to who needs it.
+    await this.list(`${this.#namespace}/`, options).catch((error: unknown) => {
+      if (!isAttuneError(error, 'UNAVAILABLE')) throw error;
+    });
   }
 
   async read(keys: readonly string[], options: CallOptions = {}): Promise<StoredSnapshot> {
@@ -123,9 +129,9 @@ export class ConsulProvider implements ConfigProvider {
     const { entries } = observation;
     const revision = latest(Math.max(head, observation.index) as Revision, entries);
     if (tracker && since !== undefined) {
-      const missing = tracker.missingFrom(prefix, entries);
-      if (missing.length > 0) await this.#requireAbsent(missing, observation.index, call);
-      tracker.learn(prefix, revision, observation, since);
+      const gone = tracker.missingFrom(prefix, entries, revision);
+      if (gone.length > 0) await this.#requireAbsent(gone, observation.index, call);
+      tracker.learn(prefix, observation, { revision, since, gone });
     }
     return { revision, entries };
   }
@@ -152,10 +158,13 @@ export class ConsulProvider implements ConfigProvider {
       ),
     };
     const endsAt = performance.now() + call.deadlineMs;
-    for (const key of keysToRead(own, (wanted) => this.#known(wanted))) await this.#refresh(key, call);
+    const remaining = (): Call => {
+      const deadlineMs = endsAt - performance.now();
+      if (deadlineMs <= 0) throw new UnavailableError(`Consul was not done within ${call.deadlineMs} ms; nothing was changed, try again`);
+      return { ...call, deadlineMs };
+    };
+    for (const key of keysToRead(own, (wanted) => this.#known(wanted))) await this.#refresh(key, remaining());
     for (let attempt = 0; attempt < MAX_PLANS; attempt++) {
-      const remaining: Call = { ...call, deadlineMs: endsAt - performance.now() };
-      if (remaining.deadlineMs <= 0) break;
       const revision = await this.#attempt(own, remaining);
       if (revision !== undefined) return revision;
       await sleep(backoffMs(attempt, RETRY_BACKOFF), undefined, call.signal ? { signal: call.signal } : {}).catch(() =>
@@ -231,18 +240,18 @@ export class ConsulProvider implements ConfigProvider {
   }
 
   /** The revision of the commit; undefined if a guess of this provider was wrong, so that nothing was applied. */
-  async #attempt(transaction: Transaction, call: Call): Promise<Revision | undefined> {
+  async #attempt(transaction: Transaction, remaining: () => Call): Promise<Revision | undefined> {
     const planned = planTransaction(transaction, (key) => this.#known(key));
     const operations = planned.map(({ operation }) => operation);
     if (transaction.operations.length > 0 && !operations.some(({ verb }) => verb === 'cas')) {
       // Consul does not tell the index of a delete; that of a write beside it is the same.
       operations.push({ verb: 'set', key: `${this.#namespace}.attune/receipt`, value: randomBytes(12) });
     }
-    if (operations.length === 0) return this.#head(call);
+    if (operations.length === 0) return this.#head(remaining());
     requireSize(operations);
-    const answer = await this.#transport.transact(operations, call);
+    const answer = await this.#transport.transact(operations, remaining());
     if ('results' in answer) {
-      if (transaction.operations.length === 0) return this.#head(call);
+      if (transaction.operations.length === 0) return this.#head(remaining());
       return this.#noteCommit(answer.results, operations, transaction);
     }
     const { failed } = answer.refusal;
@@ -251,7 +260,7 @@ export class ConsulProvider implements ConfigProvider {
       const what = failed.find(({ index }) => planned[index]?.isGuess !== true)?.what ?? answer.refusal.text;
       throw new ConflictError(`a check does not hold: ${what}`);
     }
-    for (const each of wrong) if (each) await this.#refresh(each.operation.key, call);
+    for (const each of wrong) if (each) await this.#refresh(each.operation.key, remaining());
     return undefined;
   }
 
@@ -288,12 +297,18 @@ export class ConsulProvider implements ConfigProvider {
   }
 
   #keep(key: string, entry: ConsulEntry | null): void {
-    this.#recent.delete(key);
+    this.#forget(key);
     this.#recent.set(key, entry);
+    this.#recentBytes += entry?.value.byteLength ?? 0;
     for (const oldest of this.#recent.keys()) {
-      if (this.#recent.size <= RECENT_ENTRIES) break;
-      this.#recent.delete(oldest);
+      if (this.#recent.size <= RECENT_ENTRIES && this.#recentBytes <= RECENT_BYTES) break;
+      this.#forget(oldest);
     }
+  }
+
+  #forget(key: string): void {
+    this.#recentBytes -= this.#recent.get(key)?.value.byteLength ?? 0;
+    this.#recent.delete(key);
   }
 
   #findTracker(text: string): Tracker | undefined {

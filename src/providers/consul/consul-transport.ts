@@ -2,8 +2,8 @@ import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import ConsulOfLibrary from 'consul';
-import { ClosedError, isAttuneError, UnavailableError, type CallOptions, type Revision } from '../../core/provider.ts';
-import { failureError, readRefusal, refusalError, type Refusal } from './consul-error.ts';
+import { ClosedError, isAttuneError, OutcomeUnknownError, UnavailableError, type CallOptions, type Revision } from '../../core/provider.ts';
+import { failureError, isDenied, readRefusal, refusalError, type Refusal } from './consul-error.ts';
 import { decodeBody, encodeOperations, parseIndex, type ConsulOperation } from './consul-wire.ts';
 
 export interface TransportOptions {
@@ -65,6 +65,7 @@ export interface GetAnswer {
 export type TransactionAnswer = { readonly results: readonly unknown[] } | { readonly refusal: Refusal; readonly host: string };
 
 interface Success {
+  readonly host: string;
   readonly headers: Readonly<Record<string, unknown>>;
   readonly body: Uint8Array;
 }
@@ -119,10 +120,10 @@ export class ConsulTransport {
       options,
     );
     if ('refusal' in answer) {
-      if (answer.refusal.status === 404) return { index: parseIndex(answer.headers['x-consul-index']), body: undefined };
+      if (answer.refusal.status === 404) return { index: indexOf(answer), body: undefined };
       throw refusalError(answer.refusal, answer.host, false);
     }
-    return { index: parseIndex(answer.headers['x-consul-index']), body: answer.body };
+    return { index: indexOf(answer), body: answer.body };
   }
 
   /** All or nothing; a refusal with 409 is an answer, for what it means depends on the operation that failed. */
@@ -138,9 +139,12 @@ export class ConsulTransport {
       options,
     );
     if (!('refusal' in answer)) {
-      return { results: parseResults(decodeBody(answer.body)) };
+      const results = parseResults(answer.body);
+      if (results) return { results };
+      const say = `Consul at ${answer.host} answered a transaction with what is none; is this a Consul agent?`;
+      throw isWrite ? new OutcomeUnknownError(say) : new UnavailableError(say);
     }
-    if (answer.refusal.status !== 409 || answer.refusal.failed.some(({ what }) => /Permission denied/i.test(what))) {
+    if (answer.refusal.status !== 409 || isDenied(answer.refusal)) {
       throw refusalError(answer.refusal, answer.host, isWrite);
     }
     return { refusal: answer.refusal, host: answer.host };
@@ -202,7 +206,7 @@ export class ConsulTransport {
       if (statusCode === 404) {
         return { wasSent: true, outcome: { headers, refusal: readRefusal(404, headers, ''), host: host.name } };
       }
-      return { wasSent: true, outcome: { headers, body } };
+      return { wasSent: true, outcome: { headers, body, host: host.name } };
     } catch (error) {
       const response = responseOf(error);
       if (response && reason === undefined) {
@@ -290,9 +294,23 @@ function responseOf(error: unknown): Response | undefined {
   return response?.statusCode === undefined ? undefined : response;
 }
 
-function parseResults(body: unknown): readonly unknown[] {
-  const results = typeof body === 'object' && body !== null && 'Results' in body ? body.Results : undefined;
-  return Array.isArray(results) ? results : [];
+/** What stands between may answer before there is an agent behind it: that heals. */
+function indexOf({ headers, host }: Success | Refused): Revision {
+  const header = headers['x-consul-index'];
+  if (typeof header === 'string' && /^\d+$/.test(header)) return parseIndex(header);
+  throw new UnavailableError(`Consul at ${host} answered without an X-Consul-Index; is this a Consul agent?`);
+}
+
+/** Undefined for what is no answer to a transaction, as a page of a proxy is. */
+function parseResults(bytes: Uint8Array): readonly unknown[] | undefined {
+  try {
+    const body = decodeBody(bytes);
+    const results = typeof body === 'object' && body !== null && 'Results' in body ? body.Results : undefined;
+    // One that only deletes has none.
+    return results === null ? [] : Array.isArray(results) ? results : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function textOf(reason: unknown): string {

@@ -31,9 +31,9 @@ export function decodeBody(body: Uint8Array): unknown {
   try {
     return JSON.parse(LARGE_FLAGS.test(text) ? text.replace(FLAGS_NUMBER, '"Flags":"$1"') : text);
   } catch (error) {
-    throw new ProtocolError(`Consul answered with what is no JSON: ${JSON.stringify(text.slice(0, 200))}; is this a Consul agent?`, {
-      cause: error,
-    });
+    // Not its text, which may hold values.
+    const { name } = error as Error;
+    throw new ProtocolError(`Consul answered with ${body.byteLength} bytes that are no JSON (${name}); is this a Consul agent?`);
   }
 }
 
@@ -57,7 +57,7 @@ export function encodeOperations(operations: readonly ConsulOperation[]): Buffer
  */
 export function parseEntry(raw: unknown): ConsulEntry {
   if (typeof raw !== 'object' || raw === null || !('Key' in raw) || typeof raw.Key !== 'string') {
-    throw new ProtocolError(`Consul answered with what is no entry: ${JSON.stringify(raw)?.slice(0, 200)}`);
+    throw new ProtocolError('Consul answered with what is no entry; is this a Consul agent?');
   }
   const { Key: key, Value, Flags, CreateIndex, ModifyIndex } = raw as Readonly<Record<string, unknown>> & { readonly Key: string };
   return {

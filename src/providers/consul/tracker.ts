@@ -93,16 +93,21 @@ export class Tracker {
     return this.#changed;
   }
 
-  /** Known keys under `prefix` that `entries` lacks. */
-  missingFrom(prefix: string, entries: readonly ConsulEntry[]): string[] {
-    return missingKeys(this.#entries, entries).filter((key) => key.startsWith(prefix));
+  /** Keys under `prefix` that were there, or were put by this node, and that `entries`, a list as of `revision`, lacks. */
+  missingFrom(prefix: string, entries: readonly ConsulEntry[], revision: Revision): string[] {
+    const missing = [...missingKeys(this.#entries, entries), ...this.#unseen(entries, revision)];
+    return missing.filter((key) => key.startsWith(prefix));
   }
 
   /**
    * Takes note of a consistent list of `prefix` as of `revision`: a watch may begin there. `since` is what this tracker was at when the list was
-   * asked for: a list from before that tells of a store that was rolled back.
+   * asked for: a list from before that tells of a store that was rolled back. Of what it lacks, `gone` are proven to be so.
    */
-  learn(prefix: string, revision: Revision, observation: Observation, since: Revision): void {
+  learn(
+    prefix: string,
+    observation: Observation,
+    { revision, since, gone }: { readonly revision: Revision; readonly since: Revision; readonly gone: readonly string[] },
+  ): void {
     const entries = new Map(observation.entries.map((entry) => [entry.key, entry]));
     this.#bases.delete(prefix);
     this.#bases.set(prefix, { revision, entries });
@@ -118,7 +123,11 @@ export class Tracker {
     if (contradiction !== undefined) return this.#startOver(revision, observation, `'${contradiction}' is not what it was`);
     // A deletion above what was known: who calls has proven that what is missing is gone.
     if (missing.length > 0 && revision === this.#revision) return this.#startOver(revision, observation, `'${missing[0]}' is gone`);
-    this.#apply(revision, observation, changes, missing);
+    const proven = new Set([...missing, ...gone]);
+    this.#apply(revision, observation, changes, [
+      ...missing,
+      ...this.#unseen(observation.entries, revision).filter((key) => proven.has(key)),
+    ]);
   }
 
   /** Takes note of a put by this node, of which a watch may begin. */
@@ -281,13 +290,14 @@ export class Tracker {
       // A list settles it: the same history, told of late, or another one.
       throw new CompactedError(`Consul shows '${contradiction}' as it cannot have become: list again`, { details: { key: contradiction } });
     }
-    if (missing.length > 0) {
-      // Every deletion moves the head: without that a key that is missing is hidden.
-      if (revision <= this.#revision) throw hiddenError(missing[0] ?? '', undefined);
-      await this.#source.requireAbsent(missing, observation.index, signal);
+    // Every deletion moves the head: without that a key that is missing is hidden.
+    if (missing.length > 0 && revision <= this.#revision) throw hiddenError(missing[0] ?? '', undefined);
+    const gone = [...missing, ...this.#unseen(observation.entries, revision)];
+    if (gone.length > 0) {
+      await this.#source.requireAbsent(gone, observation.index, signal);
       if (applied !== this.#applied) return false;
     }
-    this.#apply(revision, observation, changes, missing);
+    this.#apply(revision, observation, changes, gone);
     return true;
   }
 
@@ -299,9 +309,8 @@ export class Tracker {
     return difference;
   }
 
-  #apply(revision: Revision, observation: Observation, changes: readonly ConsulChange[], missing: readonly string[]): void {
+  #apply(revision: Revision, observation: Observation, changes: readonly ConsulChange[], gone: readonly string[]): void {
     const deletedAt = observation.index > this.#revision ? observation.index : revision;
-    const gone = [...missing, ...this.#takeUnseen(revision, observation)];
     const all = inOrder([...changes, ...gone.map((key): ConsulChange => ({ type: 'delete', key, revision: deletedAt }))]);
     const isNext = revision === this.#revision + 1;
     if (all.length === 0) {
@@ -317,21 +326,18 @@ export class Tracker {
     }
     this.#revision = Math.max(revision, this.#revision) as Revision;
     this.#index = observation.index;
+    for (const [key, at] of this.#written) {
+      if (at <= revision && (this.#entries.has(key) || gone.includes(key))) this.#written.delete(key);
+    }
     this.#applied++;
     this.#changed.wake();
   }
 
-  /** Keys that were put and removed between two lists. */
-  #takeUnseen(revision: Revision, { entries }: Observation): string[] {
+  /** Keys that this node put, and that a list as of `revision` lacks though no list had them: removed in between, or hidden. */
+  #unseen(entries: readonly ConsulEntry[], revision: Revision): string[] {
     if (this.#written.size === 0) return [];
     const present = new Set(entries.map(({ key }) => key));
-    const unseen: string[] = [];
-    for (const [key, at] of this.#written) {
-      if (at > revision) continue;
-      this.#written.delete(key);
-      if (!present.has(key) && !this.#entries.has(key)) unseen.push(key);
-    }
-    return unseen;
+    return [...this.#written].flatMap(([key, at]) => (at <= revision && !present.has(key) && !this.#entries.has(key) ? [key] : []));
   }
 
   #restart(revision: Revision, { index, entries }: Observation): void {
@@ -352,6 +358,7 @@ export class Tracker {
     for (const [prefix, base] of this.#bases) if (base.revision !== revision) this.#bases.delete(prefix);
     const stop = this.#stop;
     if (stop) this.#fail(rolledBack(why), stop.signal);
+    this.#written.clear();
     this.#restart(revision, observation);
   }
 

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../core/errors.ts';
 import {
   isAttuneError,
   type CallOptions,
@@ -10,6 +11,9 @@ import {
   type Transaction,
   type WatchOptions,
 } from '../../core/provider.ts';
+
+/** What trying again may heal; PROTOCOL: a proxy's page where the store is not yet. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'PROTOCOL', 'CLOSED']);
 
 /** One attempt to open takes at most so long. Milliseconds. */
 export const OPEN_MS = 2_000;
@@ -85,7 +89,7 @@ export class LateProvider implements ConfigProvider {
       await this.#inner.open({ deadlineMs: OPEN_MS });
       this.#state = 'open';
     } catch (error) {
-      if (this.#state === 'waiting' && !isAttuneError(error, 'UNAVAILABLE') && !isAttuneError(error, 'CLOSED')) {
+      if (this.#state === 'waiting' && !(isAttuneError(error) && PASSING.has(error.code))) {
         this.#state = 'refused';
         this.#onRefused(error);
       }

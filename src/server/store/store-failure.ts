@@ -1,7 +1,7 @@
 import { isAttuneError, UnavailableError, type ErrorCode } from '../../core/errors.ts';
 
-/** What a store that cannot be reached, or that does not let this node in, throws. */
-const FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'CLOSED']);
+/** What a store that cannot be reached, that does not let this node in, or that something else answers for, throws. */
+const FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'PROTOCOL', 'CLOSED']);
 
 /**
  * The error to show for one that the store threw before it did anything. The store's own words name hosts and users, and its refusal of this node's

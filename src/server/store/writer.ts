@@ -21,8 +21,10 @@ import { storeFailure } from './store-failure.ts';
 
 const MAX_ATTEMPTS = 10;
 const MAX_ATTEMPTS_MS = 2_000;
-const COMMIT_MS = 1_500;
+/** Kept of {@link MAX_ATTEMPTS_MS} for finding out what became of a commit without a reply. */
 const SETTLE_MS = 500;
+/** Nothing is begun that has less. */
+const MIN_COMMIT_MS = 100;
 const VISIBLE_MS = 3_000;
 /** What a store says only of a commit that it certainly did not apply, beside CONFLICT. After anything else it may have. */
 const NOT_APPLIED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -89,43 +91,48 @@ export class Writer {
     this.#requireWritable();
     const { cache, layout, limits, etagOf, now, random } = this.#options;
     const { key } = request;
-    if (now() >= deadline) throw new UnavailableError(`too many writes of ${key} are waiting; nothing was changed, try again`);
+    const commitMs = (): number => deadline - SETTLE_MS - now();
+    if (commitMs() < MIN_COMMIT_MS) throw new UnavailableError(`too many writes of ${key} are waiting; nothing was changed, try again`);
     let state: KeyState = { value: cache.mirror.get(layout.valueKey(key)), sidecar: cache.mirror.get(layout.sidecarKey(key)) };
     let isProven = false;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS && now() < deadline;) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS && commitMs() >= MIN_COMMIT_MS;) {
       const stamp: WriteStamp = { writeId: randomUUID(), timestamp: new Date(now()).toISOString() };
       const decision = tryDecide(request, state, { layout, limits, etagOf, stamp });
       if (decision.action !== 'commit') {
         if (isProven) return conclude(decision);
-        state = await this.#readState(key);
+        state = await this.#readState(key, commitMs());
         isProven = true;
         continue;
       }
       const known = cache.revision;
-      const revision = await this.#commit(key, decision, state);
+      const revision = await this.#commit(key, decision, { state, deadlineMs: commitMs() });
       if (revision !== undefined) {
         await this.#show(key, revision, known);
         return resultOf(key, decision, state, revision);
       }
       const decidedOn = state;
       if (attempt++ > 0) await sleep(random() * 10 * attempt);
-      state = await this.#readState(key);
+      state = await this.#readState(key, Math.max(MIN_COMMIT_MS, commitMs()));
       isProven = true;
       // Neither moved, so the history record was in the way: the sidecar does not know the last sequence.
       if (state.value?.revision === decidedOn.value?.revision && state.sidecar?.revision === decidedOn.sidecar?.revision) {
-        state = { ...state, lastSequence: await this.#lastSequence(key) };
+        state = { ...state, lastSequence: await this.#lastSequence(key, Math.max(MIN_COMMIT_MS, commitMs())) };
       }
     }
     throw new UnavailableError(`${key} is being written by others again and again; nothing was changed, try again`);
   }
 
   /** The revision of the commit; undefined if it was certainly not applied because something had moved. */
-  async #commit(key: ConfigKey, decision: CommitDecision, state: KeyState): Promise<Revision | undefined> {
+  async #commit(
+    key: ConfigKey,
+    decision: CommitDecision,
+    { state, deadlineMs }: { readonly state: KeyState; readonly deadlineMs: number },
+  ): Promise<Revision | undefined> {
     const { cache, marks } = this.#options;
     const { checks, operations } = decision.transaction;
     const history = marks.map((mark) => ({ key: mark, revision: cache.mirror.get(mark)?.revision ?? null }));
     try {
-      return await cache.provider.commit({ checks: [...checks, ...history], operations }, { deadlineMs: COMMIT_MS });
+      return await cache.provider.commit({ checks: [...checks, ...history], operations }, { deadlineMs });
     } catch (error) {
       if (isAttuneError(error, 'CONFLICT')) return undefined;
       if (isAttuneError(error) && NOT_APPLIED.has(error.code)) throw storeFailure(error, STORE_FAILED);
@@ -167,13 +174,11 @@ export class Writer {
    * What the store holds, once this node's mirror has come as far: an answer that names it must not be ahead of what this node shows, and
    * names it by the epoch that covers it.
    */
-  async #readState(key: ConfigKey): Promise<KeyState> {
+  async #readState(key: ConfigKey, deadlineMs: number): Promise<KeyState> {
     const { cache, layout, marks } = this.#options;
     const known = cache.revision;
     const [valueKey, sidecarKey] = [layout.valueKey(key), layout.sidecarKey(key)];
-    const { entries, revision } = await cache.provider
-      .read([valueKey, sidecarKey, ...marks], { deadlineMs: COMMIT_MS })
-      .catch(rethrowFailure);
+    const { entries, revision } = await cache.provider.read([valueKey, sidecarKey, ...marks], { deadlineMs }).catch(rethrowFailure);
     try {
       if (revision < known) throw cache.doubt(`the store is at ${revision}, this node had seen ${known}`);
       await cache.reached(Math.max(0, ...entries.map((entry) => entry.revision)) as Revision, { deadlineMs: VISIBLE_MS });
@@ -183,10 +188,11 @@ export class Writer {
     return { value: entries.find((entry) => entry.key === valueKey), sidecar: entries.find((entry) => entry.key === sidecarKey) };
   }
 
-  async #lastSequence(key: ConfigKey): Promise<number> {
+  async #lastSequence(key: ConfigKey, deadlineMs: number): Promise<number> {
     const { cache, layout } = this.#options;
-    const { entries } = await cache.provider.list(layout.historyPrefix(key), { deadlineMs: COMMIT_MS }).catch(rethrowFailure);
-    return Number(entries.at(-1)?.key.split('/').at(-1) ?? 0);
+    const { entries } = await cache.provider.list(layout.historyPrefix(key), { deadlineMs }).catch(rethrowFailure);
+    // Records only: other tools may have put anything beside them.
+    return entries.reduce((last, entry) => Math.max(last, Number(/\/(\d{16})$/.exec(entry.key)?.[1] ?? 0)), 0);
   }
 
   #requireWritable(): void {

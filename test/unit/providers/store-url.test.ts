@@ -146,11 +146,14 @@ describe('a URL of no known kind', () => {
     expect(unknownScheme(url).message).toMatch(new RegExp(`; did you mean ${meant}\\?$`));
   });
 
-  it.each(['redis://me:secret@h/0', './data', '', 'constructor:x'])('%s is told all that are known, without its password', (url) => {
-    const { message } = unknownScheme(url);
-    expect(message).toMatch(/is of no known kind; known are memory:, embedded:\.\/data, etcd:\/\/.*, consuls:\/\/\S+$/);
-    expect(message).not.toContain('secret');
-  });
+  it.each(['redis://me:secret@h/0', 'etcd//me:secret@h/x', 'secret@h', './data', '', 'constructor:x'])(
+    '%s is told all that are known, without its password',
+    (url) => {
+      const { message } = unknownScheme(url);
+      expect(message).toMatch(/is of no known kind; known are memory:, embedded:\.\/data, etcd:\/\/.*, consuls:\/\/\S+$/);
+      expect(message).not.toContain('secret');
+    },
+  );
 });
 
 describe('a namespace that begins with a slash', () => {

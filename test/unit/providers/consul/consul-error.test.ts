@@ -3,13 +3,20 @@ import { failureError, readRefusal, refusalError } from '../../../../src/provide
 import { isPathSafe, listablePrefix } from '../../../../src/providers/consul/key-path.ts';
 import { WorkBudget } from '../../../../src/providers/consul/work-budget.ts';
 
+const failedFor = (what: string): string => JSON.stringify({ Errors: [{ OpIndex: 0, What: what }] });
+
 describe('an answer of Consul that is no success', () => {
   it.each([
     [403, 'ACL not found', true, 'UNAUTHENTICATED'],
     [401, 'ACL support disabled', true, 'UNAUTHENTICATED'],
     [403, 'rpc error making call: Permission denied', true, 'PERMISSION_DENIED'],
-    [409, JSON.stringify({ Errors: [{ OpIndex: 0, What: 'Permission denied' }] }), true, 'PERMISSION_DENIED'],
-    [409, JSON.stringify({ Errors: [{ OpIndex: 0, What: 'failed to set key "a", index is stale' }] }), true, 'CONFLICT'],
+    [409, failedFor('Permission denied'), true, 'PERMISSION_DENIED'],
+    [409, failedFor('failed to set key "a", index is stale'), true, 'CONFLICT'],
+    [409, failedFor('key "notes/permission denied" exists'), true, 'CONFLICT'],
+    [409, failedFor('failed to set key "acl not found", index is stale'), true, 'CONFLICT'],
+    [409, failedFor('Permission denied: token lacks permission on "a"'), true, 'PERMISSION_DENIED'],
+    [409, failedFor('rpc error making call: Permission denied'), true, 'PERMISSION_DENIED'],
+    [500, 'failed to read "No cluster leader"', true, 'OUTCOME_UNKNOWN'],
     [413, 'Request body too large', true, 'VALUE_TOO_LARGE'],
     [429, 'rate limit reached, try again later', true, 'UNAVAILABLE'],
     [500, 'No cluster leader', true, 'UNAVAILABLE'],
