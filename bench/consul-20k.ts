@@ -125,7 +125,7 @@ writeReport({
   rows,
   notes: [
     'Versions between two lists are merged; the event says so with `gap`.',
-    'The node waits after each list as long as comparing it cost, over 0.3: with many keys changes come together instead of taking the core.',
+    'The node waits after each list as long as reading and comparing it cost, over 0.3: with many keys changes come together instead of taking the core.',
   ],
   data: results,
 });
