@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { isTextType, JSON_TYPE } from '../../core/content.ts';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
-import { writeEnvelopeSchema } from '../../core/item.ts';
+import { writeEnvelopeSchema } from '../../core/item-schema.ts';
 import { checkJson } from '../../core/json-text.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import { requireJson, type WriteBody } from '../store/write-body.ts';
