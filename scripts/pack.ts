@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 const PACKED_SOURCES = ['package.json', '.npmrc', 'tsconfig.json', 'tsconfig.build.json', 'README.md', 'LICENSE', 'docs', 'src'];
 
 export interface PackedPackage extends Disposable {
-  /** Absolute path of the tarball. */
+  /** Absolute path of the tarball; the files in it lie beside it. */
   readonly tarball: string;
   /** The names of the files in it, without npm's leading `package/`. */
   readonly files: readonly string[];
@@ -16,6 +16,19 @@ export interface PackedPackage extends Disposable {
  * build left in `dist` is not in it, and nobody who uses `dist` meanwhile is disturbed.
  */
 export function packPackage(): PackedPackage {
+  return packInto((folder) => {
+    copySources(folder, PACKED_SOURCES);
+    execFileSync('npm', ['run', '--silent', 'build'], { cwd: folder, stdio: ['ignore', 2, 2] });
+  });
+}
+
+/** Copies what there is of `paths`, from the working directory. */
+export function copySources(folder: string, paths: readonly string[]): void {
+  for (const path of paths.filter((one) => existsSync(one))) cpSync(path, join(folder, path), { recursive: true });
+}
+
+/** Packs what `build` makes of an empty folder. */
+export function packInto(build: (folder: string) => void): PackedPackage {
   // Within the project, so that the compiler finds node_modules where it always does.
   mkdirSync('.cache', { recursive: true });
   const folder = mkdtempSync(resolve('.cache', 'pack-'));
@@ -23,8 +36,7 @@ export function packPackage(): PackedPackage {
   const run = (command: string, ...args: readonly string[]): string =>
     execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    for (const name of PACKED_SOURCES.filter((path) => existsSync(path))) cpSync(name, join(folder, name), { recursive: true });
-    execFileSync('npm', ['run', '--silent', 'build'], { cwd: folder, stdio: ['ignore', 2, 2] });
+    build(folder);
     const tarball = join(folder, run('npm', 'pack', '--silent').trim());
     const listed = run('tar', '-tzf', tarball).trim().split('\n');
     return { tarball, files: listed.map((name) => name.replace(/^package\//, '')), [Symbol.dispose]: remove };

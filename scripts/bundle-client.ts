@@ -1,0 +1,76 @@
+import { SourceMap } from 'node:module';
+
+import { rolldown, type OutputChunk } from 'rolldown';
+
+/** What one file of the sources came to in a bundle. */
+export interface BundledModule {
+  /** Relative to the working directory. */
+  readonly name: string;
+  readonly code: string;
+}
+
+export interface BundledChunk {
+  readonly code: string;
+  /** False for what is fetched only when an `import()` asks for it. */
+  readonly isInitial: boolean;
+  readonly modules: readonly BundledModule[];
+}
+
+const refuse =
+  (entry: string) =>
+  (_level: string, log: { readonly message: string }): never => {
+    throw new Error(`bundling ${entry}: ${log.message}`);
+  };
+
+/** Everything that `entry` and its files import, now or later, and that is not a file of theirs: packages, Node's own modules. */
+export async function findImports(entry: string): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  const external = (specifier: string): boolean => {
+    const isFile = /^[./]/.test(specifier);
+    if (!isFile) found.add(specifier);
+    return !isFile;
+  };
+  await using bundle = await rolldown({ input: entry, platform: 'neutral', external, onLog: refuse(entry) });
+  await bundle.generate({ format: 'esm' });
+  return found;
+}
+
+/** Bundles `entry` with its dependency, minified, as an application's bundler does. */
+export async function bundleModules(entry: string): Promise<readonly BundledChunk[]> {
+  await using bundle = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
+  const { output } = await bundle.generate({ format: 'esm', minify: true, sourcemap: true });
+  const chunks = output.filter((one) => one.type === 'chunk');
+  const initial = initialOf(chunks);
+  return chunks.map((chunk) => ({ code: chunk.code, isInitial: initial.has(chunk.fileName), modules: modulesOf(chunk) }));
+}
+
+/** Bundles `entry` into one script that defines `globalName`; whatever it imports later is in it too. */
+export async function bundleScript(entry: string, globalName: string): Promise<string> {
+  await using bundle = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
+  const { output } = await bundle.generate({ format: 'iife', name: globalName, minify: true, codeSplitting: false });
+  return output[0].code;
+}
+
+/** The entry and what it imports statically, by name. */
+function initialOf(chunks: readonly OutputChunk[]): ReadonlySet<string> {
+  const names = new Set(chunks.filter(({ isEntry }) => isEntry).map(({ fileName }) => fileName));
+  for (const name of names) for (const other of chunks.find(({ fileName }) => fileName === name)?.imports ?? []) names.add(other);
+  return names;
+}
+
+/** Divides a chunk's code among its sources, by its source map. */
+function modulesOf({ code, map }: OutputChunk): readonly BundledModule[] {
+  if (!map) throw new Error('the bundle has no source map');
+  const sources = new SourceMap({ ...map, file: map.file ?? '', sourceRoot: '', sourcesContent: [...(map.sourcesContent ?? [])] });
+  const codes = new Map<string, string>();
+  for (const [lineIndex, line] of code.split('\n').entries()) {
+    for (let column = 0; column < line.length; column++) {
+      const { originalSource } = sources.findEntry(lineIndex, column) as { readonly originalSource?: string };
+      const name = originalSource === undefined ? '(bundler)' : nameOf(originalSource);
+      codes.set(name, (codes.get(name) ?? '') + line.charAt(column));
+    }
+  }
+  return [...codes].map(([name, text]) => ({ name, code: text }));
+}
+
+const nameOf = (source: string): string => source.replace(/^(?:\.\.\/)+/, '').replace(/^.*node_modules\//, '');
