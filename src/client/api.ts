@@ -21,7 +21,7 @@ import { readEventStream, type StreamFrame } from './event-stream.ts';
 import { putRequestOf, type PutBody } from './put-body.ts';
 import { formatQuery, keyPath, type QueryValue } from './request-path.ts';
 import { parseServerUrls } from './server-urls.ts';
-import { createTransport, type Incoming } from './transport.ts';
+import { createTransport, type Incoming, type Transport } from './transport.ts';
 
 export interface ApiOptions {
   /** One server or several of the same service; `http://host:8080`. */
@@ -134,7 +134,7 @@ const DEFAULT_MAX_FRAME_CHARS = 64 * 1024 * 1024;
 
 /** @throws {InvalidArgumentError} a URL that cannot be one. */
 export function createApi(options: ApiOptions): Api {
-  const clock = options.clock ?? systemClock;
+  const { clock = systemClock, timeoutMs } = options;
   const transport = createTransport({
     urls: parseServerUrls(options.url),
     token: options.token,
@@ -143,6 +143,12 @@ export function createApi(options: ApiOptions): Api {
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     clock,
   });
+  return createApiOver(transport, { clock, ...(timeoutMs !== undefined && { timeoutMs }) });
+}
+
+/** The API over a transport there is. */
+export function createApiOver(transport: Transport, options: { readonly clock: Clock; readonly timeoutMs?: number }): Api {
+  const { clock } = options;
   const timing = (given: RequestOptions, extraMs = 0) => ({
     signal: given.signal,
     timeoutMs: (given.timeoutMs ?? options.timeoutMs ?? DEFAULT_TIMEOUT_MS) + extraMs,

@@ -2,6 +2,7 @@ import { DEFAULT_BACKOFF, type BackoffOptions } from '../core/backoff.ts';
 import { InvalidArgumentError } from '../core/errors.ts';
 import { keyProblem, prefixProblem, quoteForMessage } from '../core/key.ts';
 import { systemClock, type Clock } from './clock.ts';
+import type { LastKnownStore, OverrideSource } from './durable.ts';
 import type { ConfigSchema } from './schema.ts';
 import { parseServerUrls, type ServerUrls } from './server-urls.ts';
 
@@ -24,6 +25,10 @@ export interface ConfigClientOptions<S extends ConfigSchema | undefined = undefi
   readonly silenceMs?: number;
   /** Between attempts to connect. Default: full jitter from 250 ms, doubled, to 30 s. */
   readonly backoff?: BackoffOptions;
+  /** Where the last known state is kept for a start without a server; `attune-client/node` has a file. */
+  readonly lastKnown?: LastKnownStore;
+  /** Values that win over what the servers say; `attune-client/node` has a file. Watchers hear what shows. */
+  readonly overrides?: OverrideSource;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests: from 0 to 1, as `Math.random`. */
@@ -34,15 +39,24 @@ export interface ResolvedOptions {
   readonly urls: ServerUrls;
   readonly prefixes: readonly string[];
   readonly schema: ConfigSchema | undefined;
+  readonly requestTimeoutMs: number;
   readonly silenceMs: number;
   readonly backoff: BackoffOptions;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly lastKnown: LastKnownStore | undefined;
+  readonly overrides: OverrideSource | undefined;
 }
 
 const MAX_PREFIXES = 100;
 
-const DEFAULTS = Object.freeze({ silenceMs: 45_000, backoff: DEFAULT_BACKOFF, clock: systemClock, random: Math.random });
+const DEFAULTS = Object.freeze({
+  requestTimeoutMs: 10_000,
+  silenceMs: 45_000,
+  backoff: DEFAULT_BACKOFF,
+  clock: systemClock,
+  random: Math.random,
+});
 
 /** Where failures go that nobody listens for: swallowed, they would be a riddle. */
 export function warnOnConsole(error: unknown): void {
@@ -52,7 +66,7 @@ export function warnOnConsole(error: unknown): void {
 
 /** @throws {InvalidArgumentError} an option that cannot be right. */
 export function resolveOptions(options: ConfigClientOptions<ConfigSchema | undefined>): ResolvedOptions {
-  const { silenceMs = DEFAULTS.silenceMs, backoff = DEFAULTS.backoff, clock = DEFAULTS.clock, random = DEFAULTS.random } = options;
+  const { silenceMs, requestTimeoutMs, backoff, clock, random } = { ...DEFAULTS, ...options };
   const prefixes = parsePrefixes(options.prefix);
   if (!(silenceMs > 0))
     throw new InvalidArgumentError(`silenceMs is ${silenceMs}; give a time above 0, best three times the server's ping of 15 000 ms`);
@@ -65,7 +79,9 @@ export function resolveOptions(options: ConfigClientOptions<ConfigSchema | undef
       );
     }
   }
-  return { urls: parseServerUrls(options.url), prefixes, schema: options.schema, silenceMs, backoff, clock, random };
+  const { schema, lastKnown, overrides } = options;
+  const urls = parseServerUrls(options.url);
+  return { urls, prefixes, schema, requestTimeoutMs, silenceMs, backoff, clock, random, lastKnown, overrides };
 }
 
 function parsePrefixes(prefix: string | readonly string[] | undefined): readonly string[] {

@@ -1,18 +1,23 @@
-import { ClosedError, InvalidArgumentError } from '../core/errors.ts';
+import { ClosedError, InvalidArgumentError, UnavailableError } from '../core/errors.ts';
 import { quoteForMessage } from '../core/key.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
-import { createApi } from './api.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { resolveOptions, warnOnConsole, type ConfigClientOptions, type ResolvedOptions } from './client-options.ts';
+import type { LastKnown } from './durable.ts';
 import { Echo } from './echo.ts';
+import { createFrameSource } from './frame-source.ts';
 import { Listeners, type StopFunction } from './listeners.ts';
-import { expectDefaults, Readiness, type StartOptions } from './readiness.ts';
+import { Overlay } from './overlay.ts';
+import { expectDefaults, isRefusal, Readiness, type StartOptions } from './readiness.ts';
 import { Replica, type SeenChange } from './replica.ts';
 import type { ConfigChange, ConfigSchema, InputOf, KeyOf, ValueOf } from './schema.ts';
 import { isNewStatus, statusOf, type ClientStatus } from './status.ts';
 import { SyncLoop } from './sync-loop.ts';
+import { createTransport, type Transport } from './transport.ts';
 import { createPlainValues, createSchemaValues, type ReadChange, type Values } from './values.ts';
-import { Writer, type SetOptions, type UpdateOptions, type WriteOptions, type WriteResult } from './writer.ts';
+import { createView, type ConfigView } from './view.ts';
+import { nextChange, untilValue } from './waiting.ts';
+import type { SetOptions, UpdateOptions, WriteOptions, Writer, WriteResult } from './writer.ts';
 
 /** Ends a loop over `changes` when `signal` aborts. */
 export interface ChangesOptions {
@@ -33,49 +38,56 @@ interface Feed {
 export class ConfigClient<const S extends ConfigSchema | undefined = undefined> {
   readonly #options: ResolvedOptions;
   readonly #loop: SyncLoop;
-  readonly #writer: Writer;
+  readonly #transport: Transport;
   readonly #values: Values;
   readonly #replica = new Replica();
+  readonly #overlay = new Overlay(this.#replica);
   readonly #readiness = new Readiness();
   readonly #echo: Echo;
   readonly #errorListeners = new Listeners<[error: unknown]>(warnOnConsole);
   readonly #statusListeners = new Listeners<[status: ClientStatus]>((error) => this.#report(error));
   readonly #watchers = new Listeners<[value: unknown, change: ReadChange | undefined]>((error) => this.#report(error));
+  readonly #prefixWatchers = new Listeners<[change: ReadChange]>((error) => this.#report(error));
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
+  #writer: Promise<Writer> | undefined;
+  #opening: Promise<void> | undefined;
+  #lastKnown: LastKnown | undefined;
   #closing: Promise<void> | undefined;
 
   /** Checks the options; nothing is sent before `start`. @throws {InvalidArgumentError} */
   constructor(options: ConfigClientOptions<S>) {
     const resolved = resolveOptions(options);
-    const { clock, random, prefixes, schema, backoff, silenceMs } = resolved;
+    const { clock, random, prefixes, schema, backoff, silenceMs, requestTimeoutMs } = resolved;
     this.#options = resolved;
     if (options.onError) this.onError(options.onError);
-    this.#values = schema
-      ? createSchemaValues(schema, (error) => this.#report(error))
-      : createPlainValues((key) => this.#replica.get(key)?.value);
-    const api = createApi({
-      url: resolved.urls,
+    this.#values = schema ? createSchemaValues(schema, (error) => this.#report(error)) : createPlainValues((key) => this.#overlay.get(key));
+    this.#transport = createTransport({
+      urls: resolved.urls,
       clock,
-      ...(options.token !== undefined && { token: options.token }),
-      ...(options.fetch && { fetch: options.fetch }),
-      ...(options.userAgent !== undefined && { userAgent: options.userAgent }),
-      ...(options.requestTimeoutMs !== undefined && { timeoutMs: options.requestTimeoutMs }),
+      token: options.token,
+      userAgent: options.userAgent,
+      // Called as a plain function: browsers refuse a fetch whose `this` is another object.
+      fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     });
     this.#echo = new Echo(clock);
     this.#loop = new SyncLoop({
-      api,
-      selection: { prefixes },
+      source: createFrameSource({ transport: this.#transport, clock, prefixes, requestTimeoutMs, silenceMs }),
       clock,
       random,
       backoff,
-      silenceMs,
-      onData: (action) =>
+      onData: (action) => {
         this.#publish(
           action.type === 'apply'
             ? this.#replica.apply(action.changes)
             : this.#replica.replace(action.items, action.revision, action.foreign),
-        ),
+        );
+        resolved.lastKnown?.changed(prefixes, () => ({
+          savedAt: clock.now(),
+          revision: this.#loop.state.position?.revision ?? 0,
+          items: this.#replica.items(),
+        }));
+      },
       onError: (error) => {
         this.#readiness.refuse(error);
         this.#report(error);
@@ -86,18 +98,6 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
         const status = statusOf(after);
         if (isNewStatus(statusOf(before), status)) this.#statusListeners.emit('', status);
       },
-    });
-    this.#writer = new Writer({
-      api,
-      replica: this.#replica,
-      values: this.#values,
-      echo: this.#echo,
-      clock,
-      random,
-      revision: () => this.#loop.state.position?.revision ?? 0,
-      liveRevision: () => (this.#loop.state.phase.name === 'live' ? this.#loop.state.position?.revision : undefined),
-      publish: (changes) => this.#publish(changes),
-      report: (error) => this.#report(error),
     });
   }
 
@@ -117,8 +117,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   }
 
   /**
-   * Connects. Resolves as soon as the state is here, else after `timeoutMs` if every key of the schema has a default. After a rejection the
-   * client goes on trying: call it again, or `close`.
+   * Connects. Resolves as soon as the state is here, else after `timeoutMs` if a last known state was kept, or every key of the schema has a
+   * value or default. After a rejection the client goes on trying: call it again, or `close`.
    * @throws {NotReadyError} at the deadline, naming the servers, the keys and the last failure.
    * @throws {AttuneError} UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT: at once; CLOSED.
    * @throws the reason of `signal`.
@@ -126,14 +126,40 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   async start(options: StartOptions = {}): Promise<void> {
     this.#expectOpen();
     options.signal?.throwIfAborted();
+    this.#opening ??= this.#openSources();
     this.#loop.start();
-    if (this.#loop.state.source === 'memory') return;
-    await this.#readiness.wait(options, this.#options.clock, (timeoutMs) => {
-      const { urls, prefixes } = this.#options;
-      const lastFailure = this.#loop.state.trouble?.cause;
+    if (this.#loop.state.source === 'memory') return this.#opening;
+    await this.#readiness.wait(options, this.#options.clock, (timeoutMs) => this.#serveWithoutServer(timeoutMs));
+    await this.#opening;
+  }
+
+  /** @throws {NotReadyError} there is nothing to serve. @throws {AttuneError} the server refuses this client: then nothing else may serve it. */
+  #serveWithoutServer(timeoutMs: number): void {
+    const { urls, prefixes } = this.#options;
+    const lastFailure = this.#loop.state.trouble?.cause;
+    if (isRefusal(lastFailure)) throw lastFailure;
+    if (this.#lastKnown && this.#loop.state.source === 'none') {
+      const { items, revision } = this.#lastKnown;
+      this.#publish(this.#replica.replace(items, revision, true));
+      this.#loop.serve('file');
+    } else {
       expectDefaults({ urls, prefixes, missing: this.#values.missing(), lastFailure }, timeoutMs);
-      this.#loop.serveDefaults();
-    });
+      this.#loop.serve('defaults');
+    }
+  }
+
+  /** Never rejects: what cannot be opened is reported, and is not there. */
+  async #openSources(): Promise<void> {
+    const { lastKnown, overrides, prefixes } = this.#options;
+    const isOurs = (key: string): boolean => prefixes.some((prefix) => key.startsWith(prefix));
+    await Promise.all([
+      lastKnown?.load(prefixes).then((kept) => {
+        this.#lastKnown = kept;
+      }),
+      overrides?.open((values) => {
+        if (!this.#closing) this.#hear(this.#overlay.replace(new Map([...values].filter(([key]) => isOurs(key)))));
+      }),
+    ]).catch((error: unknown) => this.#report(error));
   }
 
   /**
@@ -142,8 +168,45 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
    * @throws {InvalidArgumentError} a key outside of the prefixes, or of the schema.
    */
   get<K extends KeyOf<S>>(key: K): ValueOf<S, K> {
-    this.#checkKey(key);
-    return this.#values.get(key) as ValueOf<S, K>;
+    const value = this.#values.get(key);
+    // A key that has a value is one that may be asked for.
+    if (value === undefined) this.#checkKey(key);
+    return value as ValueOf<S, K>;
+  }
+
+  /**
+   * What lies under `prefix`, by the rest of the key; current whenever it is read.
+   * @throws {InvalidArgumentError} a prefix outside of the client's.
+   */
+  view<const P extends string>(prefix: P): ConfigView<S, P> {
+    this.#checkPrefix(prefix);
+    const keys = (): Iterable<string> => this.#values.keys() ?? this.#overlay.keys();
+    return createView<S, P>(prefix, {
+      get: (key) => this.#values.get(key),
+      keys,
+      watch: (listener) => this.#prefixWatchers.add(prefix, listener as (change: ReadChange) => unknown),
+    });
+  }
+
+  /** The next change of `key`. @throws the reason of `signal`. @throws {ClosedError} the client was closed. */
+  once<K extends KeyOf<S>>(key: K, options: { readonly signal?: AbortSignal } = {}): Promise<ConfigChange<S, K>> {
+    return this.#whileOpen(key, options.signal, (signal) =>
+      nextChange<ConfigChange<S, K>>((listener) => this.watch(key, (_value, change) => listener(change)), signal),
+    );
+  }
+
+  /**
+   * The value of `key` as soon as `predicate` holds for it, now or later; without one, as soon as there is a value.
+   * @throws what `predicate` throws; the reason of `signal`. @throws {ClosedError} the client was closed.
+   */
+  until<K extends KeyOf<S>>(
+    key: K,
+    predicate: (value: ValueOf<S, K>) => boolean = (value) => value !== undefined,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<ValueOf<S, K>> {
+    return this.#whileOpen(key, options.signal, (signal) =>
+      untilValue<ValueOf<S, K>>((listener) => this.watch(key, (value) => listener(value), { immediate: true }), predicate, signal),
+    );
   }
 
   /**
@@ -176,8 +239,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   changes(options: ChangesOptions = {}): AsyncIterableIterator<ConfigChange<S>> {
     this.#expectOpen();
     const { prefix = '', signal } = options;
-    if (prefix !== '' && !this.#options.prefixes.some((one) => prefix.startsWith(one)))
-      throw this.#outside(`prefix ${quoteForMessage(prefix)}`);
+    if (prefix !== '') this.#checkPrefix(prefix);
     const onAbort = (): void => void changes.return();
     const changes = new ChangeFeed<ReadChange>(() => {
       this.#feeds.delete(feed);
@@ -196,7 +258,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
    * server refuses.
    */
   set<K extends KeyOf<S>>(key: K, value: InputOf<S, K>, options: SetOptions = {}): Promise<WriteResult> {
-    return this.#whileOpen(key, options.signal, (signal) => this.#writer.set(key, value, options, signal));
+    return this.#whileOpen(key, options.signal, async (signal) => (await this.#loadWriter()).set(key, value, options, signal));
   }
 
   /**
@@ -209,12 +271,14 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     change: (old: ValueOf<S, K>) => InputOf<S, K> | Promise<InputOf<S, K>>,
     options: UpdateOptions = {},
   ): Promise<WriteResult> {
-    return this.#whileOpen(key, options.signal, (signal) => this.#writer.update(key, change as (old: unknown) => unknown, options, signal));
+    return this.#whileOpen(key, options.signal, async (signal) =>
+      (await this.#loadWriter()).update(key, change as (old: unknown) => unknown, options, signal),
+    );
   }
 
   /** Removes the key; false if there was none. When it resolves, `get` sees it. @throws {AttuneError} as `set`. */
   delete(key: KeyOf<S>, options: WriteOptions = {}): Promise<boolean> {
-    return this.#whileOpen(key, options.signal, (signal) => this.#writer.delete(key, options, signal));
+    return this.#whileOpen(key, options.signal, async (signal) => (await this.#loadWriter()).delete(key, options, signal));
   }
 
   get status(): ClientStatus {
@@ -248,14 +312,21 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     for (const { changes } of this.#feeds) changes.end();
     this.#feeds.clear();
     this.#watchers.clear();
-    await closed;
+    this.#prefixWatchers.clear();
+    const { lastKnown, overrides } = this.#options;
+    await Promise.all([closed, lastKnown?.close(), overrides?.close()]).catch((error: unknown) => this.#report(error));
     this.#statusListeners.clear();
   }
 
-  /** Publish after apply: who is told reads what it was told. */
   #publish(changes: readonly SeenChange[]): void {
+    this.#hear(this.#overlay.visible(changes));
+  }
+
+  /** After all of it was applied: who is told reads what it was told. */
+  #hear(changes: readonly SeenChange[]): void {
     for (const change of this.#values.accept(changes)) {
       this.#watchers.emit(change.key, change.type === 'deleted' ? this.#values.absent(change.key) : change.newValue, change);
+      for (const prefix of this.#prefixWatchers.names()) if (change.key.startsWith(prefix)) this.#prefixWatchers.emit(prefix, change);
       for (const feed of this.#feeds) if (change.key.startsWith(feed.prefix)) feed.changes.push(change);
     }
   }
@@ -277,6 +348,36 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
       this.#calls.delete(link);
       link.release();
     }
+  }
+
+  /** Loaded with the first write: a client that only reads goes without. */
+  #loadWriter(): Promise<Writer> {
+    const { clock, random, requestTimeoutMs } = this.#options;
+    this.#writer ??= import('./writer.ts').then(
+      ({ createWriter }) =>
+        createWriter({
+          transport: this.#transport,
+          timeoutMs: requestTimeoutMs,
+          replica: this.#replica,
+          values: this.#values,
+          echo: this.#echo,
+          clock,
+          random,
+          revision: () => this.#loop.state.position?.revision ?? 0,
+          liveRevision: () => (this.#loop.state.phase.name === 'live' ? this.#loop.state.position?.revision : undefined),
+          publish: (changes) => this.#publish(changes),
+          report: (error) => this.#report(error),
+        }),
+      (cause: unknown) => {
+        this.#writer = undefined;
+        throw new UnavailableError('the part of the SDK that writes could not be loaded; nothing was sent', { cause });
+      },
+    );
+    return this.#writer;
+  }
+
+  #checkPrefix(prefix: string): void {
+    if (!this.#options.prefixes.some((one) => prefix.startsWith(one))) throw this.#outside(`prefix ${quoteForMessage(prefix)}`);
   }
 
   #expectOpen(): void {

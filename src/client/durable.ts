@@ -1,11 +1,20 @@
-import type { ConfigItem, JsonValue } from '../core/item.ts';
+import type { JsonValue, Metadata } from '../core/item.ts';
+
+/** What a client keeps of an item. */
+export interface KnownItem {
+  readonly key: string;
+  readonly version: number;
+  readonly value: JsonValue;
+  readonly contentType: string;
+  readonly metadata: Metadata;
+}
 
 /** The last state a client knew, as it outlives the process. */
 export interface LastKnown {
   /** Milliseconds since 1970. */
   readonly savedAt: number;
   readonly revision: number;
-  readonly items: readonly ConfigItem[];
+  readonly items: readonly KnownItem[];
 }
 
 /** Keeps the last known state between runs: a file in Node, whatever an application has elsewhere. */

@@ -24,6 +24,8 @@ export interface EventStreamOptions {
   readonly connectTimeoutMs: number;
   readonly silenceMs: number;
   readonly maxFrameChars: number;
+  /** The first byte has come. It has as long as connecting; a server says something at once. */
+  readonly onHeard?: (() => void) | undefined;
   readonly onOpen?: ((server: string) => void) | undefined;
   readonly onRetry?: ((retryMs: number) => void) | undefined;
 }
@@ -74,12 +76,17 @@ export async function* readEventStream(
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
     const reader = response.body.getReader();
-    for (;;) {
-      link.expireAfter(options.silenceMs);
-      const chunk = await readChunk(reader, server, options.silenceMs, link);
+    for (
+      let waitMs = Math.min(options.connectTimeoutMs, options.silenceMs), isFirst = true;
+      ;
+      waitMs = options.silenceMs, isFirst = false
+    ) {
+      link.expireAfter(waitMs);
+      const chunk = await readChunk(reader, server, waitMs, link);
       // Only the wait is timed: a reader that takes its time must not make the server look silent.
       link.expireNever();
       if (chunk === undefined) return;
+      if (isFirst) options.onHeard?.();
       parser.feed(decode(decoder, chunk, server));
       yield* frames.splice(0);
     }

@@ -68,8 +68,9 @@ export function parseFrame({ event, id, data }: StreamFrame): ServerFrame | unde
 }
 
 /** A cursor is opaque, but it travels back as a header. */
-function expectCursor(id: string | undefined, event: string): string {
-  if (id === undefined || !/^[\u0021-\u007e]{1,256}$/.test(id)) throw new ProtocolError(`a '${event}' frame has no id to resume after`);
+export function expectCursor(id: unknown, event: string): string {
+  if (typeof id !== 'string' || !/^[\u0021-\u007e]{1,256}$/.test(id))
+    throw new ProtocolError(`a '${event}' frame has no id to resume after`);
   return id;
 }
 

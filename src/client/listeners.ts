@@ -25,6 +25,10 @@ export class Listeners<A extends readonly unknown[]> {
     });
   }
 
+  names(): Iterable<string> {
+    return this.#byName.keys();
+  }
+
   has(name: string): boolean {
     return this.#byName.has(name);
   }

@@ -82,13 +82,18 @@ export class Readiness {
 
   /** A failure of the connection: ends the waiting only if it is a refusal. */
   refuse(error: unknown): void {
-    if (!isAttuneError(error) || !REFUSALS.has(error.code)) return;
+    if (!isRefusal(error)) return;
     for (const waiter of [...this.#waiters]) waiter.reject(error);
   }
 
   close(): void {
     for (const waiter of [...this.#waiters]) waiter.reject(new ClosedError('the client was closed before it was ready'));
   }
+}
+
+/** True for what no waiting heals. */
+export function isRefusal(error: unknown): error is AttuneError {
+  return isAttuneError(error) && REFUSALS.has(error.code);
 }
 
 /** @throws {NotReadyError} unless the defaults are complete. */

@@ -1,14 +1,13 @@
 import { compareBytes } from '../core/byte-order.ts';
-import type { ConfigChangeEvent, ConfigItem, JsonValue, Metadata } from '../core/item.ts';
+import type { ConfigChangeEvent, ConfigItem, JsonValue } from '../core/item.ts';
+import type { KnownItem } from './durable.ts';
 import { sameJson } from './json-value.ts';
 
 /** What the client knows of a key that exists. */
-export interface Known {
-  readonly version: number;
-  readonly value: JsonValue;
-  readonly contentType: string;
-  readonly metadata: Metadata;
-}
+export type Known = Omit<KnownItem, 'key'>;
+
+/** As a server tells it, or as it was kept. */
+export type StateItem = KnownItem & Partial<Pick<ConfigItem, 'lastUpdated' | 'updatedBy'>>;
 
 /** A change as this client saw it: `oldValue` and `type` are told by what it knew, not by what the server knew. */
 export type SeenChange = ConfigChangeEvent & { readonly oldValue: JsonValue };
@@ -31,6 +30,11 @@ export class Replica {
 
   keys(): Iterable<string> {
     return this.#items.keys();
+  }
+
+  /** The whole state, in no order. */
+  items(): KnownItem[] {
+    return [...this.#items].map(([key, known]) => ({ key, ...known }));
   }
 
   /** Of the item, or of its deletion as far as it is remembered; 0 if nothing is known. */
@@ -74,7 +78,7 @@ export class Replica {
    * Takes `items` as the whole truth as of `revision` and returns exactly the difference in content. Newer versions that a write of this
    * client has brought are kept, unless the snapshot is of a `foreign` history, with which no version can be compared.
    */
-  replace(items: readonly ConfigItem[], revision: number, foreign: boolean): readonly SeenChange[] {
+  replace(items: readonly StateItem[], revision: number, foreign: boolean): readonly SeenChange[] {
     const before = this.#items;
     const isNewer = (version: number | undefined): version is number => !foreign && version !== undefined && version > revision;
     const deletions = new Map([...this.#deletions].filter(([, version]) => isNewer(version)));
@@ -117,8 +121,8 @@ export class Replica {
   }
 }
 
-function changeTo(item: ConfigItem, known: Known | undefined): SeenChange {
-  const { key, version, contentType, metadata, updatedBy } = item;
+function changeTo(item: StateItem, known: Known | undefined): SeenChange {
+  const { key, version, contentType, metadata, lastUpdated = null, updatedBy } = item;
   const author = updatedBy === undefined ? {} : { updatedBy };
   const type = known ? 'updated' : 'created';
   return {
@@ -127,7 +131,7 @@ function changeTo(item: ConfigItem, known: Known | undefined): SeenChange {
     oldValue: known?.value ?? null,
     newValue: item.value,
     version,
-    timestamp: item.lastUpdated,
+    timestamp: lastUpdated,
     metadata,
     contentType,
     ...author,
@@ -147,6 +151,6 @@ function changeToAbsent(key: string, known: Known | undefined, version: number):
   };
 }
 
-function sameContent(known: Known, item: ConfigItem): boolean {
+function sameContent(known: Known, item: StateItem): boolean {
   return known.contentType === item.contentType && sameJson(known.value, item.value) && sameJson(known.metadata, item.metadata);
 }

@@ -1,18 +1,15 @@
 import { assertNever } from '../core/assert-never.ts';
 import { backoffMs, type BackoffOptions } from '../core/backoff.ts';
 import { UnavailableError } from '../core/errors.ts';
-import type { Api, Selection } from './api.ts';
 import type { Clock } from './clock.ts';
-import { parseFrame } from './frames.ts';
+import { isHeldBack, type FrameSource } from './frame-source.ts';
 import { INITIAL_SYNC, step, type SyncAction, type SyncEvent, type SyncState } from './sync.ts';
 
 export interface SyncLoopOptions {
-  readonly api: Pick<Api, 'openStream'>;
-  readonly selection: Selection;
+  readonly source: FrameSource;
   readonly clock: Clock;
   readonly random: () => number;
   readonly backoff: BackoffOptions;
-  readonly silenceMs: number;
   /** Performs `replace` and `apply`. */
   readonly onData: (action: Extract<SyncAction, { readonly type: 'replace' | 'apply' }>) => void;
   readonly onError: (error: unknown) => void;
@@ -43,8 +40,8 @@ export class SyncLoop {
     this.#send({ type: 'start' });
   }
 
-  serveDefaults(): void {
-    this.#send({ type: 'serveDefaults', at: this.#options.clock.now() });
+  serve(source: 'file' | 'defaults'): void {
+    this.#send({ type: 'serve', source, at: this.#options.clock.now() });
   }
 
   /** Resolves when the connection is given back. Idempotent. */
@@ -75,7 +72,7 @@ export class SyncLoop {
     const { clock, backoff, random } = this.#options;
     switch (action.type) {
       case 'connect':
-        this.#reading = this.#read(action.cursor, action.elsewhere);
+        this.#reading = this.#read(action);
         return;
       case 'disconnect':
         this.#connection?.abort();
@@ -84,7 +81,7 @@ export class SyncLoop {
         return;
       case 'wait':
         this.#cancelTimer = clock.after(Math.max(action.floorMs, backoffMs(action.attempt, backoff, random)), () =>
-          this.#send({ type: 'timer' }),
+          this.#send({ type: 'timer', at: clock.now() }),
         );
         return;
       case 'replace':
@@ -99,33 +96,32 @@ export class SyncLoop {
     }
   }
 
-  async #read(cursor: string | undefined, elsewhere: boolean): Promise<void> {
+  async #read({ transport, cursor, elsewhere }: Extract<SyncAction, { readonly type: 'connect' }>): Promise<void> {
     const connection = new AbortController();
-    const { api, selection, clock, silenceMs } = this.#options;
+    const { source, clock } = this.#options;
     this.#connection = connection;
+    let isHeard = false;
     // What an abandoned connection still says is not heard.
     const send = (event: SyncEvent): void => {
       if (this.#connection === connection) this.#send(event);
     };
     try {
-      const frames = api.openStream({
-        ...selection,
-        snapshot: true,
-        lastEventId: cursor,
+      const frames = source({
+        transport,
+        cursor,
         elsewhere,
-        silenceMs,
         signal: connection.signal,
+        onHeard: () => (isHeard = true),
         onRetry: (retryMs) => send({ type: 'retry', retryMs }),
       });
       for await (const frame of frames) {
-        const parsed = parseFrame(frame);
-        if (parsed) send({ type: 'frame', frame: parsed, at: clock.now() });
+        send({ type: 'frame', frame, at: clock.now() });
         // What else came in the same chunk is of no use.
         if (connection.signal.aborted) return;
       }
-      send({ type: 'lost', cause: new UnavailableError('the server ended the stream'), at: clock.now() });
+      send({ type: 'lost', cause: new UnavailableError('the server ended the stream'), at: clock.now(), isSilent: !isHeard });
     } catch (cause) {
-      send({ type: 'lost', cause, at: clock.now() });
+      send({ type: 'lost', cause, at: clock.now(), isSilent: !isHeard && isHeldBack(cause) });
     } finally {
       connection.abort();
     }

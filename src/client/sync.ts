@@ -6,7 +6,7 @@ import type { ServerFrame } from './frames.ts';
 
 /**
  * How a client keeps its copy equal to the server's, as a function from (state, event) to (state, actions): no timer, socket, callback or
- * randomness. {@link runSync} performs the actions.
+ * randomness. {@link SyncLoop} performs the actions.
  *
  * ```text
  *          start              synced
@@ -15,9 +15,12 @@ import type { ServerFrame } from './frames.ts';
  *              timer │   └──── reset     │ lost, goaway,
  *                    │                   │ a frame out of place
  *                  waiting ←─────────────┘ (from syncing too)          any ─close→ closed
+ *
+ *   transport:  stream ─{@link SILENT_STREAMS} in a row without a byte→ poll;  poll ─every {@link PROBE_AFTER_MS}→ stream
  * ```
  *
- * A position is adopted only with the frame that makes it true: `synced` ends a snapshot, so a cut in the middle of one leaves the old
+ * Long-polls are told as the frames a stream would have had, so that they change nothing but where the frames come from; the cursor is the
+ * same. A position is adopted only with the frame that makes it true: `synced` ends a snapshot, so a cut in the middle of one leaves the old
  * position, and the copy, as they were.
  */
 export interface SyncState {
@@ -25,9 +28,15 @@ export interface SyncState {
   /** Where to resume; undefined until the first `synced`. */
   readonly position: Position | undefined;
   /** What reads are served from while not live. */
-  readonly source: 'none' | 'defaults' | 'memory';
+  readonly source: 'none' | 'defaults' | 'file' | 'memory';
   /** Since when, and why, the copy is not live; undefined while it is. */
   readonly trouble: Trouble | undefined;
+  /** Of the connection, or of the next one. */
+  readonly transport: 'stream' | 'poll';
+  /** Streams in a row that were asked for and brought nothing: something in between holds them back. */
+  readonly silentStreams: number;
+  /** While polling: when a stream is tried again. */
+  readonly probeAt: number;
   /** Connections lost in a row, none of them healthy for {@link HEALTHY_AFTER_MS}. */
   readonly failures: number;
   /** Frames and answers that were not understood, ever. */
@@ -72,16 +81,21 @@ export type SyncEvent =
   | { readonly type: 'start' }
   | { readonly type: 'frame'; readonly frame: ServerFrame; readonly at: number }
   | { readonly type: 'retry'; readonly retryMs: number }
-  /** The connection ended, or was never made, or said what is not understood. */
-  | { readonly type: 'lost'; readonly cause: unknown; readonly at: number }
-  | { readonly type: 'timer' }
-  /** The defaults of the schema are complete and shall serve until there is more. */
-  | { readonly type: 'serveDefaults'; readonly at: number }
+  /** The connection ended, or was never made, or said what is not understood. `isSilent`: it was made, and not one byte came. */
+  | { readonly type: 'lost'; readonly cause: unknown; readonly at: number; readonly isSilent?: boolean }
+  | { readonly type: 'timer'; readonly at: number }
+  /** The last known state, or the complete defaults of the schema, shall serve until there is more. */
+  | { readonly type: 'serve'; readonly source: 'file' | 'defaults'; readonly at: number }
   | { readonly type: 'close' };
 
 export type SyncAction =
-  /** Ask for the changes after `position`, or for a snapshot where there is none; of another server than before if `elsewhere`. */
-  | { readonly type: 'connect'; readonly cursor: string | undefined; readonly elsewhere: boolean }
+  /** Ask for the changes after `cursor`, or for a snapshot where there is none; of another server than before if `elsewhere`. */
+  | {
+      readonly type: 'connect';
+      readonly transport: SyncState['transport'];
+      readonly cursor: string | undefined;
+      readonly elsewhere: boolean;
+    }
   | { readonly type: 'disconnect' }
   /** Send `timer` after backoff number `attempt`, at least `floorMs`. */
   | { readonly type: 'wait'; readonly attempt: number; readonly floorMs: number }
@@ -101,11 +115,23 @@ export const HEALTHY_AFTER_MS = 60_000;
 /** The longest a server may send a client away. */
 export const MAX_FLOOR_MS = 60_000;
 
+/** After so many streams in a row without a byte changes are polled. */
+export const SILENT_STREAMS = 3;
+
+/** While polling a stream is tried again so often. */
+export const PROBE_AFTER_MS = 5 * 60_000;
+
+/** Before a refusal of the credentials is tried again: they may be renewed, but not by asking. */
+export const REFUSED_FLOOR_MS = 30_000;
+
 export const INITIAL_SYNC: SyncState = Object.freeze<SyncState>({
   phase: { name: 'idle' },
   position: undefined,
   source: 'none',
   trouble: undefined,
+  transport: 'stream',
+  silentStreams: 0,
+  probeAt: 0,
   failures: 0,
   protocolErrors: 0,
 });
@@ -122,31 +148,40 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
     case 'start':
       return phase.name === 'idle' ? connect(state, false) : stay(state);
     case 'timer':
-      return phase.name === 'waiting' ? connect(state, true) : stay(state);
+      return phase.name === 'waiting' ? connect(event.at < state.probeAt ? state : { ...state, transport: 'stream' }, true) : stay(state);
     case 'close':
       return { state: { ...state, phase: { name: 'closed' } }, actions: [{ type: 'disconnect' }] };
-    case 'serveDefaults':
+    case 'serve':
       return state.source === 'none'
-        ? stay({ ...state, source: 'defaults', trouble: { since: event.at, cause: state.trouble?.cause } })
+        ? stay({ ...state, source: event.source, trouble: { since: event.at, cause: state.trouble?.cause } })
         : stay(state);
     case 'retry':
       return phase.name === 'syncing' || phase.name === 'live'
         ? stay({ ...state, phase: { ...phase, connection: { ...phase.connection, retryMs: event.retryMs } } })
         : stay(state);
     case 'lost':
-      return phase.name === 'syncing' || phase.name === 'live' ? lose(state, phase.connection, event.cause, event.at) : stay(state);
+      return phase.name === 'syncing' || phase.name === 'live' ? lose(state, phase.connection, event) : stay(state);
     case 'frame':
-      return phase.name === 'syncing' || phase.name === 'live' ? take(state, phase, event.frame, event.at) : stay(state);
+      return phase.name === 'syncing' || phase.name === 'live' ? probe(take(state, phase, event.frame, event.at), event.at) : stay(state);
     default:
       return assertNever(event);
   }
+}
+
+/** From polling back to a stream, at a moment at which nothing is under way. */
+function probe(taken: SyncStep, at: number): SyncStep {
+  const { state, actions } = taken;
+  if (state.transport !== 'poll' || state.phase.name !== 'live' || at < state.probeAt) return taken;
+  const { state: next, actions: more } = connect({ ...state, transport: 'stream' }, false);
+  return { state: next, actions: [...actions, { type: 'disconnect' }, ...more] };
 }
 
 type OpenPhase = Extract<SyncPhase, { readonly connection: Connection }>;
 
 function take(state: SyncState, phase: OpenPhase, frame: ServerFrame, at: number): SyncStep {
   const snapshot = phase.name === 'syncing' ? phase.snapshot : undefined;
-  const outOfPlace = (why: string): SyncStep => lose(state, phase.connection, new ProtocolError(`a '${frame.kind}' frame ${why}`), at);
+  const outOfPlace = (why: string): SyncStep =>
+    lose(state, phase.connection, { cause: new ProtocolError(`a '${frame.kind}' frame ${why}`), at });
   const goesBack = 'revision' in frame && state.position !== undefined && frame.revision < state.position.revision;
   const backwards = (): SyncStep =>
     outOfPlace(`went back to revision ${'revision' in frame ? frame.revision : ''} from ${state.position?.revision ?? 0}`);
@@ -169,6 +204,7 @@ function take(state: SyncState, phase: OpenPhase, frame: ServerFrame, at: number
         position: positionOf(frame),
         source: 'memory',
         trouble: undefined,
+        silentStreams: state.transport === 'stream' ? 0 : state.silentStreams,
       };
       // Only another history may begin at a lower revision.
       if (goesBack && !snapshot?.foreign) return backwards();
@@ -178,7 +214,9 @@ function take(state: SyncState, phase: OpenPhase, frame: ServerFrame, at: number
         return outOfPlace(`of revision ${frame.revision} ended a snapshot of ${snapshot.revision}`);
       }
       if (items.length !== frame.count) return outOfPlace(`counts ${frame.count} items, but ${items.length} came`);
-      return { state: next, actions: [{ type: 'replace', items, revision: frame.revision, foreign: snapshot.foreign }] };
+      // What comes from a file may be of any history.
+      const foreign = snapshot.foreign || state.source === 'file';
+      return { state: next, actions: [{ type: 'replace', items, revision: frame.revision, foreign }] };
     }
     case 'change':
       if (snapshot) return outOfPlace('came before the snapshot was complete');
@@ -206,7 +244,7 @@ function take(state: SyncState, phase: OpenPhase, frame: ServerFrame, at: number
     }
     case 'goaway': {
       const cause = new UnavailableError('the server closes its streams on purpose and asks to come back');
-      return lose(state, phase.connection, cause, at, frame.retryMs);
+      return lose(state, phase.connection, { cause, at, goawayMs: frame.retryMs });
     }
     default:
       return assertNever(frame);
@@ -224,22 +262,36 @@ function connect(state: SyncState, elsewhere: boolean): SyncStep {
   const snapshot = state.position ? undefined : { revision: undefined, parts: [], foreign: false };
   return {
     state: { ...state, phase: { name: 'syncing', connection: NEW_CONNECTION, snapshot } },
-    actions: [{ type: 'connect', cursor: state.position?.cursor, elsewhere }],
+    actions: [{ type: 'connect', transport: state.transport, cursor: state.position?.cursor, elsewhere }],
   };
 }
 
-/** `goawayMs` is given where the server planned it: no failure to report. */
-function lose(state: SyncState, connection: Connection, cause: unknown, at: number, goawayMs?: number): SyncStep {
+interface Loss {
+  readonly cause: unknown;
+  readonly at: number;
+  readonly isSilent?: boolean;
+  /** Given where the server planned it: no failure to report. */
+  readonly goawayMs?: number;
+}
+
+function lose(state: SyncState, connection: Connection, { cause, at, isSilent = false, goawayMs }: Loss): SyncStep {
   const healthy = connection.healthySince !== undefined && at - connection.healthySince >= HEALTHY_AFTER_MS;
-  const failures = healthy ? 1 : state.failures + 1;
+  const silentStreams = state.transport === 'poll' ? state.silentStreams : isSilent ? state.silentStreams + 1 : 0;
+  const isBlocked = state.transport === 'stream' && silentStreams >= SILENT_STREAMS;
+  // What was blocked is no outage: polling begins soon.
+  const failures = healthy || isBlocked ? 1 : state.failures + 1;
   const retryAfterMs = isAttuneError(cause) && typeof cause.details['retryAfterMs'] === 'number' ? cause.details['retryAfterMs'] : 0;
-  const floorMs = Math.min(MAX_FLOOR_MS, goawayMs ?? Math.max(connection.retryMs, retryAfterMs));
+  const refusedMs = isAttuneError(cause, 'UNAUTHENTICATED') || isAttuneError(cause, 'PERMISSION_DENIED') ? REFUSED_FLOOR_MS : 0;
+  const floorMs = Math.min(MAX_FLOOR_MS, goawayMs ?? Math.max(connection.retryMs, retryAfterMs, refusedMs));
   const wait: SyncAction = { type: 'wait', attempt: failures - 1, floorMs };
   return {
     state: {
       ...state,
       phase: { name: 'waiting' },
       trouble: { since: state.trouble?.since ?? connection.nodeTrouble?.since ?? at, cause },
+      transport: isBlocked ? 'poll' : state.transport,
+      silentStreams,
+      probeAt: isBlocked ? at + PROBE_AFTER_MS : state.probeAt,
       failures,
       protocolErrors: state.protocolErrors + (isAttuneError(cause, 'PROTOCOL') ? 1 : 0),
     },

@@ -39,7 +39,10 @@ export function failureOf(thrown: unknown, base: string, request: Outgoing, link
     const message = `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`;
     return final(new OutcomeUnknownError(message, { cause: thrown, details }));
   }
-  const error = new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: thrown, details });
+  const error = new UnavailableError(`cannot reach ${base}: ${reason}`, {
+    cause: thrown,
+    details: { ...details, ...(unsent && { unsent }) },
+  });
   return { error, mayAskAnother: true, isBroken: !unsent && !link.expired };
 }
 

@@ -18,6 +18,8 @@ export interface Values {
    * Takes over what arrived and returns what watchers shall hear. A value that does not fit is reported, once, and the last good one stays.
    */
   accept(changes: readonly SeenChange[]): readonly ReadChange[];
+  /** Those of the schema; undefined without one. */
+  keys(): Iterable<string> | undefined;
   /** False for a key that is not in the schema. */
   has(key: string): boolean;
   /** Keys that have neither a value nor a default nor may be absent; undefined without a schema, where nothing says what is needed. */
@@ -31,6 +33,7 @@ export function createPlainValues(get: (key: string) => unknown): Values {
     absent: () => undefined,
     parse: (_key, value) => value,
     accept: (changes) => changes,
+    keys: () => undefined,
     has: () => true,
     missing: () => undefined,
   };
@@ -87,6 +90,7 @@ export function createSchemaValues(schema: ConfigSchema, report: (error: unknown
     get: (key) => (good.has(key) ? good.get(key) : absent.get(key)),
     parse,
     accept: (changes) => changes.flatMap((change) => accept(change) ?? []),
+    keys: () => schemas.keys(),
     has: (key) => schemas.has(key),
     missing: () => [...schemas.keys()].filter((key) => !good.has(key) && !absent.has(key)),
   };

@@ -1,11 +1,12 @@
 import { backoffMs, type BackoffOptions } from '../core/backoff.ts';
 import { InvalidArgumentError, isAttuneError } from '../core/errors.ts';
 import type { ConfigItem, JsonValue, Metadata } from '../core/item.ts';
-import type { Api } from './api.ts';
+import { createApiOver, type Api } from './api.ts';
 import { sleep, type Clock } from './clock.ts';
 import type { Echo } from './echo.ts';
 import { jsonProblem } from './json-value.ts';
 import type { Replica, SeenChange } from './replica.ts';
+import type { Transport } from './transport.ts';
 import type { Values } from './values.ts';
 
 export interface WriteOptions {
@@ -57,6 +58,15 @@ const UPDATE_BACKOFF: BackoffOptions = Object.freeze({ baseMs: 10, factor: 2, ma
 const ECHO_WAIT_MS = 500;
 
 /** Writes of one client; after each, `get` sees it. */
+export function createWriter({ transport, timeoutMs, ...options }: Omit<WriterOptions, 'api'> & WriterTransport): Writer {
+  return new Writer({ ...options, api: createApiOver(transport, { clock: options.clock, timeoutMs }) });
+}
+
+interface WriterTransport {
+  readonly transport: Transport;
+  readonly timeoutMs: number;
+}
+
 export class Writer {
   readonly #options: WriterOptions;
 

@@ -175,6 +175,7 @@ describe('openStream', () => {
     const stream = await server.stream();
     let armed = clock.next(45_000);
     stream.open();
+    stream.write(': watching\n\n');
     await armed;
     for (let pings = 0; pings < 3; pings++) {
       clock.advance(44_999);
@@ -188,6 +189,21 @@ describe('openStream', () => {
     const { frames, error } = await reading;
     expect(frames.map(({ data }) => data)).toEqual(['still here']);
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: `${server.url} was silent for 45000 ms, not even a ping came` });
+    await stream.closed;
+  });
+
+  test('has as long for its first byte as for connecting: a server says something at once', async () => {
+    await using server = await ScriptedServer.start();
+    const clock = new FakeClock();
+    const reading = collect(createApi({ url: server.url, clock }).openStream({ silenceMs: 45_000, connectTimeoutMs: 10_000 }));
+    const stream = await server.stream();
+    const armed = clock.next(10_000);
+    stream.open();
+    await armed;
+    clock.advance(10_000);
+    const { frames, error } = await reading;
+    expect(frames).toEqual([]);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: `${server.url} was silent for 10000 ms, not even a ping came` });
     await stream.closed;
   });
 

@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { StreamOptions } from '../../../src/client/api.ts';
-import type { StreamFrame } from '../../../src/client/event-stream.ts';
+import type { FrameRequest } from '../../../src/client/frame-source.ts';
+import type { ServerFrame } from '../../../src/client/frames.ts';
+import type { Revision } from '../../../src/core/revision.ts';
 import { SyncLoop } from '../../../src/client/sync-loop.ts';
 import type { SyncState } from '../../../src/client/sync.ts';
 import { FakeClock } from './fake-clock.ts';
 
-const SYNCED: StreamFrame = { event: 'synced', id: 'e-1', data: '{"revision":1,"count":0}' };
-const OUT_OF_PLACE: StreamFrame = { event: 'bookmark', id: 'e-1', data: '{"revision":1}' };
+const SYNCED: ServerFrame = { kind: 'synced', cursor: 'e-1', revision: 1 as Revision, count: 0 };
+const OUT_OF_PLACE: ServerFrame = { kind: 'bookmark', cursor: 'e-1', revision: 1 as Revision };
 
 /** What each connection does in turn; a connection that is not in the script stays silent until it is aborted. */
-type Connection = (options: StreamOptions) => AsyncGenerator<StreamFrame, void, undefined>;
+type Connection = (options: FrameRequest) => AsyncGenerator<ServerFrame, void, undefined>;
 
 function setUp(...script: readonly Connection[]) {
   const clock = new FakeClock();
@@ -18,12 +19,10 @@ function setUp(...script: readonly Connection[]) {
   let onError: (error: unknown) => void = () => undefined;
   let connections = 0;
   const loop = new SyncLoop({
-    api: { openStream: (options = {}) => (script[connections++] ?? silent)(options) },
-    selection: {},
+    source: (request) => (script[connections++] ?? silent)(request),
     clock,
     random: () => 0,
     backoff: { baseMs: 100, factor: 1, maxMs: 100 },
-    silenceMs: 1,
     onData: () => undefined,
     onError: (error) => {
       errors.push(error);
@@ -34,8 +33,8 @@ function setUp(...script: readonly Connection[]) {
   return { clock, loop, phases, errors, connections: () => connections, whenFailing: (act: () => void) => (onError = act) };
 }
 
-async function* silent({ signal }: StreamOptions): AsyncGenerator<StreamFrame, void, undefined> {
-  await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()));
+async function* silent({ signal }: FrameRequest): AsyncGenerator<ServerFrame, void, undefined> {
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   yield* [];
 }
 

@@ -7,6 +7,9 @@ import {
   HEALTHY_AFTER_MS,
   INITIAL_SYNC,
   MAX_FLOOR_MS,
+  PROBE_AFTER_MS,
+  REFUSED_FLOOR_MS,
+  SILENT_STREAMS,
   step,
   type SyncAction,
   type SyncEvent,
@@ -24,10 +27,12 @@ function run(...events: readonly SyncEvent[]): { readonly state: SyncState; read
 }
 
 const start: SyncEvent = { type: 'start' };
-const timer: SyncEvent = { type: 'timer' };
+const timer: SyncEvent = { type: 'timer', at: T0 };
+const timerAt = (at: number): SyncEvent => ({ type: 'timer', at });
 const close: SyncEvent = { type: 'close' };
 const broken = new UnavailableError('broken');
 const lost = (at = T0, cause: unknown = broken): SyncEvent => ({ type: 'lost', cause, at });
+const silence = (at = T0): SyncEvent => ({ type: 'lost', cause: broken, at, isSilent: true });
 const frame = (frame: ServerFrame, at = T0): SyncEvent => ({ type: 'frame', frame, at });
 const revision = (value: number): Revision => value as Revision;
 const snapshot = (at: number, ...keys: readonly string[]): SyncEvent =>
@@ -43,6 +48,80 @@ const nodeIs = (state: 'stale' | 'live', since?: number): SyncEvent => frame({ k
 
 const LIVE = [start, snapshot(10, 'a'), synced(10, 1)] as const;
 const position = (at: number) => ({ cursor: `e-${at}`, revision: at });
+
+const BLOCKED = [start, ...Array.from({ length: SILENT_STREAMS }, () => [silence(), timer]).flat()] as const;
+const transports = (...events: readonly SyncEvent[]): readonly string[] =>
+  run(...events).actions.flatMap((action) => (action.type === 'connect' ? [action.transport] : []));
+
+describe('streams that are held back', () => {
+  test('are streams for the first attempts', () => {
+    expect(transports(start)).toEqual(['stream']);
+    expect(transports(...BLOCKED.slice(0, -2))).toEqual(['stream']);
+  });
+
+  test('are given up for polls after the third in a row without a byte', () => {
+    expect(transports(...BLOCKED)).toEqual(['poll']);
+    expect(run(...BLOCKED.slice(0, -1)).actions).toContainEqual({ type: 'wait', attempt: 0, floorMs: 0 });
+  });
+
+  test('are counted in a row: one that said something begins anew, and so does one that nobody answered', () => {
+    expect(transports(start, silence(), timer, silence(), timer, lost(), timer, silence(), timer)).toEqual(['stream']);
+    expect(transports(start, silence(), timer, silence(), timer, synced(10), silence(), timer)).toEqual(['stream']);
+  });
+
+  test('stay polls through their own failures, until a stream is due again', () => {
+    expect(transports(...BLOCKED, lost(), timerAt(T0 + PROBE_AFTER_MS - 1))).toEqual(['poll']);
+    expect(transports(...BLOCKED, lost(), timerAt(T0 + PROBE_AFTER_MS))).toEqual(['stream']);
+  });
+
+  test('are tried again in between polls, from the cursor the polls have reached', () => {
+    const polling = [...BLOCKED, snapshot(10, 'a'), synced(10, 1)] as const;
+    const later = (at: number): SyncEvent => frame({ kind: 'bookmark', cursor: 'e-12', revision: revision(12) }, at);
+    expect(run(...polling, later(T0 + PROBE_AFTER_MS - 1)).actions).toEqual([]);
+    expect(run(...polling, later(T0 + PROBE_AFTER_MS)).actions).toEqual([
+      { type: 'disconnect' },
+      { type: 'connect', transport: 'stream', cursor: 'e-12', elsewhere: false },
+    ]);
+  });
+
+  test('end the probe with the first silent one, and polls go on for another while', () => {
+    const at = T0 + PROBE_AFTER_MS;
+    const probing = [...BLOCKED, lost(), timerAt(at)] as const;
+    expect(transports(...probing, silence(at), timerAt(at))).toEqual(['poll']);
+    expect(transports(...probing, silence(at), timerAt(at), lost(at), timerAt(at + PROBE_AFTER_MS - 1))).toEqual(['poll']);
+    expect(run(...probing, synced(10)).state).toMatchObject({ transport: 'stream', silentStreams: 0 });
+  });
+
+  test('are told as live while polls keep the copy current', () => {
+    expect(statusOf(run(...BLOCKED, snapshot(10, 'a'), synced(10, 1)).state)).toMatchObject({ state: 'live', revision: 10 });
+  });
+});
+
+describe('a refusal', () => {
+  test.each(['UNAUTHENTICATED', 'PERMISSION_DENIED'] as const)('of this client (%s) is tried again slowly', (code) => {
+    const { actions } = run(start, lost(T0, new AttuneError(code, 'no')));
+    expect(actions).toContainEqual({ type: 'wait', attempt: 0, floorMs: REFUSED_FLOOR_MS });
+    expect(actions.map(({ type }) => type)).toContain('report');
+  });
+});
+
+describe('a state that was kept', () => {
+  const serveFile: SyncEvent = { type: 'serve', source: 'file', at: T0 + 5_000 };
+
+  test('serves as stale until the first synced, which may be of any history', () => {
+    expect(statusOf(run(start, lost(), serveFile).state)).toMatchObject({ state: 'stale', source: 'file', cause: broken });
+    const { actions } = run(start, lost(), serveFile, timer, snapshot(3, 'a'), synced(3, 1));
+    expect(actions).toMatchObject([{ type: 'replace', revision: 3, foreign: true }]);
+    expect(run(start, snapshot(3, 'a'), serveFile, synced(3, 1)).actions).toMatchObject([{ type: 'replace', foreign: true }]);
+  });
+
+  test('is of no use once there is the real one', () => {
+    expect(statusOf(run(...LIVE, serveFile).state)).toMatchObject({ state: 'live' });
+    expect(run(...LIVE, lost(), serveFile, timer, reset('compacted'), snapshot(11, 'a'), synced(11, 1)).actions).toMatchObject([
+      { type: 'replace', foreign: false },
+    ]);
+  });
+});
 
 describe('transitions', () => {
   const rows: readonly {
@@ -105,12 +184,16 @@ describe('position', () => {
   });
 
   test('is where the next connection resumes, at another server', () => {
-    expect(run(...LIVE, change(11), lost(), timer).actions).toEqual([{ type: 'connect', cursor: 'e-11', elsewhere: true }]);
+    expect(run(...LIVE, change(11), lost(), timer).actions).toEqual([
+      { type: 'connect', transport: 'stream', cursor: 'e-11', elsewhere: true },
+    ]);
   });
 
   test('is not sent while there is none', () => {
-    expect(run(start).actions).toEqual([{ type: 'connect', cursor: undefined, elsewhere: false }]);
-    expect(run(start, snapshot(10, 'a'), lost(), timer).actions).toEqual([{ type: 'connect', cursor: undefined, elsewhere: true }]);
+    expect(run(start).actions).toEqual([{ type: 'connect', transport: 'stream', cursor: undefined, elsewhere: false }]);
+    expect(run(start, snapshot(10, 'a'), lost(), timer).actions).toEqual([
+      { type: 'connect', transport: 'stream', cursor: undefined, elsewhere: true },
+    ]);
   });
 });
 
@@ -261,7 +344,7 @@ describe('status', () => {
   });
 
   test('serves defaults as stale until the first synced', () => {
-    const serve: SyncEvent = { type: 'serveDefaults', at: T0 + 5_000 };
+    const serve: SyncEvent = { type: 'serve', source: 'defaults', at: T0 + 5_000 };
     expect(statusAfter(start, lost(), serve)).toEqual({
       state: 'stale',
       source: 'defaults',
