@@ -1,4 +1,5 @@
 import { ClosedError, InvalidArgumentError, UnavailableError } from '../core/errors.ts';
+import type { JsonValue } from '../core/item.ts';
 import { quoteForMessage } from '../core/key.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
 import { ChangeFeed } from './change-feed.ts';
@@ -51,7 +52,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
-  #opening: Promise<void> | undefined;
+  #overrides: 'closed' | 'opening' | 'open' = 'closed';
   #lastKnown: LastKnown | undefined;
   #closing: Promise<void> | undefined;
 
@@ -93,7 +94,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
         this.#report(error);
       },
       onStep: (before, after) => {
-        if (after.source === 'memory') this.#readiness.ready();
+        this.#tellReady();
         this.#echo.tick();
         const status = statusOf(after);
         if (isNewStatus(statusOf(before), status)) this.#statusListeners.emit('', status);
@@ -126,15 +127,23 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   async start(options: StartOptions = {}): Promise<void> {
     this.#expectOpen();
     options.signal?.throwIfAborted();
-    this.#opening ??= this.#openSources();
+    this.#openSources();
     this.#loop.start();
-    if (this.#loop.state.source === 'memory') return this.#opening;
+    if (this.#isReady()) return;
     await this.#readiness.wait(options, this.#options.clock, (timeoutMs) => this.#serveWithoutServer(timeoutMs));
-    await this.#opening;
+  }
+
+  #isReady(): boolean {
+    return this.#loop.state.source === 'memory' && this.#overrides === 'open';
+  }
+
+  #tellReady(): void {
+    if (this.#isReady()) this.#readiness.ready();
   }
 
   /** @throws {NotReadyError} there is nothing to serve. @throws {AttuneError} the server refuses this client: then nothing else may serve it. */
   #serveWithoutServer(timeoutMs: number): void {
+    if (this.#loop.state.source === 'memory') return;
     const { urls, prefixes } = this.#options;
     const lastFailure = this.#loop.state.trouble?.cause;
     if (isRefusal(lastFailure)) throw lastFailure;
@@ -148,18 +157,23 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     }
   }
 
-  /** Never rejects: what cannot be opened is reported, and is not there. */
-  async #openSources(): Promise<void> {
+  /** What cannot be opened is reported, and is not there. */
+  #openSources(): void {
+    if (this.#overrides !== 'closed') return;
+    this.#overrides = 'opening';
     const { lastKnown, overrides, prefixes } = this.#options;
+    const report = (error: unknown): void => this.#report(error);
     const isOurs = (key: string): boolean => prefixes.some((prefix) => key.startsWith(prefix));
-    await Promise.all([
-      lastKnown?.load(prefixes).then((kept) => {
-        this.#lastKnown = kept;
-      }),
-      overrides?.open((values) => {
-        if (!this.#closing) this.#hear(this.#overlay.replace(new Map([...values].filter(([key]) => isOurs(key)))));
-      }),
-    ]).catch((error: unknown) => this.#report(error));
+    const onValues = (values: ReadonlyMap<string, JsonValue>): void => {
+      if (!this.#closing) this.#hear(this.#overlay.replace(new Map([...values].filter(([key]) => isOurs(key)))));
+    };
+    const onOpened = (): void => {
+      this.#overrides = 'open';
+      this.#tellReady();
+    };
+    lastKnown?.load(prefixes).then((kept) => (this.#lastKnown = kept), report);
+    if (overrides) void overrides.open(onValues).catch(report).then(onOpened);
+    else onOpened();
   }
 
   /**

@@ -1,8 +1,8 @@
 import type { StopFunction } from './listeners.ts';
 import type { ConfigChange, ConfigSchema, KeyOf, ValueOf } from './schema.ts';
 
-/** The rest of a key under a prefix. */
-export type RestOf<K extends string, P extends string> = K extends `${P}${infer Rest}` ? Rest : never;
+/** The rest of a key under a prefix; any text where keys are. */
+export type RestOf<K extends string, P extends string> = string extends K ? string : K extends `${P}${infer Rest}` ? Rest : never;
 
 /** A part of the configuration, by names that leave out its prefix. */
 export interface ConfigView<S extends ConfigSchema | undefined, P extends string> {
