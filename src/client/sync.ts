@@ -172,7 +172,8 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
 function probe(taken: SyncStep, at: number): SyncStep {
   const { state, actions } = taken;
   if (state.transport !== 'poll' || state.phase.name !== 'live' || at < state.probeAt) return taken;
-  const { state: next, actions: more } = connect({ ...state, transport: 'stream' }, false);
+  const trouble = { since: at, cause: new UnavailableError('changes were polled; a stream is tried again') };
+  const { state: next, actions: more } = connect({ ...state, transport: 'stream', trouble }, false);
   return { state: next, actions: [...actions, { type: 'disconnect' }, ...more] };
 }
 

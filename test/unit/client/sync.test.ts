@@ -82,6 +82,8 @@ describe('streams that are held back', () => {
       { type: 'disconnect' },
       { type: 'connect', transport: 'stream', cursor: 'e-12', elsewhere: false },
     ]);
+    const at = T0 + PROBE_AFTER_MS;
+    expect(statusOf(run(...polling, later(at)).state)).toMatchObject({ state: 'stale', source: 'memory', since: new Date(at) });
   });
 
   test('end the probe with the first silent one, and polls go on for another while', () => {

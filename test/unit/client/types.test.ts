@@ -76,6 +76,27 @@ describe('with a schema', () => {
     )();
   });
 
+  test('a view knows the names under its prefix, and their types', () => {
+    const billing = typed.view('billing/');
+    expectTypeOf(billing.get('pool-size')).toEqualTypeOf<number>();
+    expectTypeOf(billing.get('retry')).toEqualTypeOf<Retry | undefined>();
+    // @ts-expect-error no such name
+    void (() => billing.get('pool-sise'));
+    // @ts-expect-error a name, not a key
+    void (() => billing.get('billing/pool-size'));
+    expectTypeOf(plain.view('any/').get('name')).toEqualTypeOf<JsonValue | undefined>();
+  });
+
+  test('once and until are of the key’s type', () => {
+    void (async () => {
+      const change = await typed.once('billing/pool-size');
+      if (change.type === 'updated') expectTypeOf(change.oldValue).toEqualTypeOf<number>();
+      expectTypeOf(await typed.until('billing/pool-size', (size) => size > 10)).toEqualTypeOf<number>();
+      // @ts-expect-error no such key
+      await typed.until('billing/pool-sise');
+    });
+  });
+
   test('changes narrow by key and by type', () => {
     void (async () => {
       for await (const change of typed.changes({ prefix: 'billing/' })) {
