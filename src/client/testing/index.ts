@@ -1,0 +1,1 @@
+export { createTestConfig, type TestConfig, type TestConfigOptions } from './test-config.ts';
