@@ -1,3 +1,5 @@
+// What its types are made of: `Disposable`, which no runtime need have.
+/// <reference lib="esnext.disposable" preserve="true" />
 export type { BackoffOptions } from '../core/backoff.ts';
 export { AttuneError, ERROR_CODES, isAttuneError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 export type { ChangeType, ConfigChangeEvent, ConfigItem, JsonValue, Metadata } from '../core/item.ts';
