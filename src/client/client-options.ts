@@ -6,6 +6,7 @@ import type { LastKnownStore, OverrideSource } from './durable.ts';
 import type { ConfigSchema } from './schema.ts';
 import { parseServerUrls, type ServerUrls } from './server-urls.ts';
 
+/** Only `url` and `prefix` are required. */
 export interface ConfigClientOptions<S extends ConfigSchema | undefined = undefined> {
   /** One server or several of the same service; when one is lost the next is asked. */
   readonly url: string | readonly string[];

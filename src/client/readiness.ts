@@ -12,6 +12,7 @@ export class NotReadyError extends AttuneError {
   }
 }
 
+/** How long `start` waits for the state. */
 export interface StartOptions {
   /** Default 5 000 ms. */
   readonly timeoutMs?: number;

@@ -29,6 +29,7 @@ type Reading<S extends StandardSchema> = undefined extends TypesOf<S>['input'] ?
 /** The keys a client takes; any text where no schema was given. */
 export type KeyOf<S extends ConfigSchema | undefined> = S extends ConfigSchema ? keyof S & string : string;
 
+/** What `get` answers for a key. */
 export type ValueOf<S extends ConfigSchema | undefined, K extends string> = S extends ConfigSchema
   ? K extends keyof S
     ? Reading<S[K]>

@@ -9,12 +9,14 @@ import type { Replica, SeenChange } from './replica.ts';
 import type { Transport } from './transport.ts';
 import type { Values } from './values.ts';
 
+/** Under which condition a write takes place, and what ends it. */
 export interface WriteOptions {
   /** Only if the key is at this version; 0: only if it does not exist. Otherwise CONFLICT. */
   readonly ifVersion?: number;
   readonly signal?: AbortSignal;
 }
 
+/** What is stored beside a value. */
 export interface UpdateOptions {
   /** Left out: kept. `{}` clears. */
   readonly metadata?: Metadata;
@@ -23,8 +25,10 @@ export interface UpdateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Of `set`. */
 export type SetOptions = UpdateOptions & WriteOptions;
 
+/** What a write came to. */
 export interface WriteResult {
   /** Of the item now; unchanged if it already was what was written. */
   readonly version: number;

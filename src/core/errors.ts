@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   'CLOSED',
 ] as const;
 
+/** What went wrong, for machines. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** What travels with an error beside its message; shown in a problem document, so never a value or a token. */
@@ -49,7 +50,9 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['NOT_READY', 'UNAV
  * debuggers. Recognise one with {@link isAttuneError}, never with `instanceof`: two copies of a package may be loaded.
  */
 export class AttuneError extends Error {
+  /** Never renamed or re-used. */
   readonly code: ErrorCode;
+  /** What belongs to the code, such as `retryAfterMs`; empty if there is nothing. */
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptionsWithDetails = {}) {

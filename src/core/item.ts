@@ -1,8 +1,9 @@
 /** The wire shapes (`design/http.md`), as types without a library behind them: they are what an application's compiler reads. */
 
+/** A value as JSON has it. Never modified: it may be shared. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
-/** String to string, at most {@link METADATA_LIMITS}. */
+/** String to string; at most 32 entries and 8 KiB. */
 export type Metadata = Readonly<Record<string, string>>;
 
 export const METADATA_LIMITS = Object.freeze({ maxEntries: 32, maxBytes: 8 * 1024 });
@@ -27,6 +28,7 @@ export type ConfigItem = Readonly<{
   updatedBy?: string | undefined;
 }>;
 
+/** What happened to a key. */
 export type ChangeType = 'created' | 'updated' | 'deleted';
 
 /** One key created, updated or deleted. */
