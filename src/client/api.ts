@@ -21,7 +21,8 @@ import { readEventStream, type StreamFrame } from './event-stream.ts';
 import { putRequestOf, type PutBody } from './put-body.ts';
 import { formatQuery, keyPath, type QueryValue } from './request-path.ts';
 import { parseServerUrls } from './server-urls.ts';
-import { createTransport, type Incoming, type Transport } from './transport.ts';
+import { sendRequest } from './requests.ts';
+import { Transport, type Incoming } from './transport.ts';
 
 export interface ApiOptions {
   /** One server or several of the same service; `http://host:8080`. */
@@ -135,7 +136,7 @@ const DEFAULT_MAX_FRAME_CHARS = 64 * 1024 * 1024;
 /** @throws {InvalidArgumentError} a URL that cannot be one. */
 export function createApi(options: ApiOptions): Api {
   const { clock = systemClock, timeoutMs } = options;
-  const transport = createTransport({
+  const transport = new Transport({
     urls: parseServerUrls(options.url),
     token: options.token,
     userAgent: options.userAgent,
@@ -143,18 +144,17 @@ export function createApi(options: ApiOptions): Api {
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     clock,
   });
-  return createApiOver(transport, { clock, ...(timeoutMs !== undefined && { timeoutMs }) });
+  return createApiOver(transport, timeoutMs);
 }
 
 /** The API over a transport there is. */
-export function createApiOver(transport: Transport, options: { readonly clock: Clock; readonly timeoutMs?: number }): Api {
-  const { clock } = options;
+export function createApiOver(transport: Transport, defaultTimeoutMs = DEFAULT_TIMEOUT_MS): Api {
   const timing = (given: RequestOptions, extraMs = 0) => ({
     signal: given.signal,
-    timeoutMs: (given.timeoutMs ?? options.timeoutMs ?? DEFAULT_TIMEOUT_MS) + extraMs,
+    timeoutMs: (given.timeoutMs ?? defaultTimeoutMs) + extraMs,
   });
   const read = (target: string, accept: string, given: RequestOptions, extraMs = 0): Promise<Incoming> =>
-    transport.send({ method: 'GET', target, accept, ...timing(given, extraMs) });
+    sendRequest(transport, { method: 'GET', target, accept, ...timing(given, extraMs) });
   const readItem = (key: string, given: ReadOptions, accept: string, raw: boolean): Promise<Incoming> =>
     read(`${keyPath(key)}${formatQuery({ raw, minRevision: given.minRevision, consistency: given.consistency })}`, accept, given);
 
@@ -187,7 +187,7 @@ export function createApiOver(transport: Transport, options: { readonly clock: C
     listKeys: (given = {}) => pages(given, true, parseKeyPage),
     put: async (key, body, given = {}) => {
       const { query, headers, content } = putRequestOf(body);
-      const answer = await transport.send({
+      const answer = await sendRequest(transport, {
         method: 'PUT',
         target: `${keyPath(key)}${formatQuery({ ...query, ifVersion: given.ifVersion })}`,
         accept: 'application/json',
@@ -198,7 +198,7 @@ export function createApiOver(transport: Transport, options: { readonly clock: C
       return { ...sentAndAnswered(() => parseItemAnswer(answer)), created: answer.status === 201 };
     },
     delete: async (key, given = {}) => {
-      const answer = await transport.send({
+      const answer = await sendRequest(transport, {
         method: 'DELETE',
         target: `${keyPath(key)}${formatQuery({ ifVersion: given.ifVersion })}`,
         accept: 'application/json',
@@ -220,7 +220,7 @@ export function createApiOver(transport: Transport, options: { readonly clock: C
       return parsePollAnswer(await read(`/api/v1/configs${formatQuery(query)}`, 'application/json', given, waitMs));
     },
     openStream: (given = {}) =>
-      readEventStream(transport, clock, {
+      readEventStream(transport, {
         target: `/api/v1/watch${formatQuery({ prefix: given.prefixes, key: given.keys, since: given.since, snapshot: given.snapshot ?? false })}`,
         lastEventId: given.lastEventId,
         elsewhere: given.elsewhere ?? false,

@@ -14,7 +14,7 @@ import { Replica, type SeenChange } from './replica.ts';
 import type { ConfigChange, ConfigSchema, InputOf, KeyOf, ValueOf } from './schema.ts';
 import { isNewStatus, statusOf, type ClientStatus } from './status.ts';
 import { SyncLoop } from './sync-loop.ts';
-import { createTransport, type Transport } from './transport.ts';
+import { Transport } from './transport.ts';
 import { createPlainValues, createSchemaValues, type ReadChange, type Values } from './values.ts';
 import { createView, type ConfigView } from './view.ts';
 import { nextChange, untilValue } from './waiting.ts';
@@ -63,7 +63,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     this.#options = resolved;
     if (options.onError) this.onError(options.onError);
     this.#values = schema ? createSchemaValues(schema, (error) => this.#report(error)) : createPlainValues((key) => this.#overlay.get(key));
-    this.#transport = createTransport({
+    this.#transport = new Transport({
       urls: resolved.urls,
       clock,
       token: options.token,
@@ -73,7 +73,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     });
     this.#echo = new Echo(clock);
     this.#loop = new SyncLoop({
-      source: createFrameSource({ transport: this.#transport, clock, prefixes, requestTimeoutMs, silenceMs }),
+      source: createFrameSource({ transport: this.#transport, prefixes, requestTimeoutMs, silenceMs }),
       clock,
       random,
       backoff,

@@ -1,10 +1,9 @@
 import { createParser } from 'eventsource-parser';
-import { ProtocolError, UnavailableError } from '../core/errors.ts';
+import { isAttuneError, ProtocolError, UnavailableError } from '../core/errors.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
-import type { Clock } from './clock.ts';
 import { mediaTypeOf } from './media-type.ts';
-import { describeNetworkFailure } from './network-failure.ts';
-import type { Transport } from './transport.ts';
+import { refusalOf } from './refusal.ts';
+import { reasonOf, type Outgoing, type Transport } from './transport.ts';
 
 /** One event of a stream, as it came. */
 export interface StreamFrame {
@@ -37,62 +36,50 @@ export interface EventStreamOptions {
  * @throws {ProtocolError} not an event stream, not UTF-8, or a frame longer than `maxFrameChars`.
  * @throws {AttuneError} what the server's problem document says.
  */
-export async function* readEventStream(
-  transport: Transport,
-  clock: Clock,
-  options: EventStreamOptions,
-): AsyncGenerator<StreamFrame, void, undefined> {
-  const link = linkAbort(options.signal, clock);
-  link.expireAfter(options.connectTimeoutMs);
+export async function* readEventStream(transport: Transport, options: EventStreamOptions): AsyncGenerator<StreamFrame, void, undefined> {
+  const { signal, connectTimeoutMs, silenceMs, maxFrameChars } = options;
+  const link = linkAbort(signal, transport.clock);
+  link.expireAfter(connectTimeoutMs);
   try {
-    const { server, response } = await transport.open(
-      {
-        method: 'GET',
-        target: options.target,
-        accept: 'text/event-stream',
-        headers: { 'last-event-id': options.lastEventId },
-        signal: options.signal,
-        timeoutMs: options.connectTimeoutMs,
-      },
-      options.elsewhere,
-      link,
-    );
-    const type = mediaTypeOf(response.headers);
-    if (type !== 'text/event-stream' || !response.body) {
-      throw new ProtocolError(`${server} answered ${type === '' ? 'nothing' : type} where an event stream was asked for; is this its URL?`);
+    if (options.elsewhere) transport.current++;
+    const server = transport.urlAt(transport.current);
+    const { headers, body } = await open(transport, server, options, link);
+    const type = mediaTypeOf(headers);
+    if (type !== 'text/event-stream' || !body) {
+      throw new ProtocolError(`${server} answered ${type || 'nothing'} where an event stream was asked for; is this its URL?`);
     }
     options.onOpen?.(server);
 
     const frames: StreamFrame[] = [];
     const parser = createParser({
-      maxBufferSize: options.maxFrameChars,
+      maxBufferSize: maxFrameChars,
       onEvent: ({ event = 'message', id, data }) => frames.push({ event, id, data }),
       onRetry: options.onRetry,
       onError: (error) => {
         // Unknown fields are to be ignored (WHATWG HTML, 9.2.6); a frame without end is not.
         if (error.type === 'max-buffer-size-exceeded')
-          throw new ProtocolError(`${server} sent a frame longer than ${options.maxFrameChars} characters`);
+          throw new ProtocolError(`${server} sent a frame longer than ${maxFrameChars} characters`);
       },
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
-    const reader = response.body.getReader();
-    for (
-      let waitMs = Math.min(options.connectTimeoutMs, options.silenceMs), isFirst = true;
-      ;
-      waitMs = options.silenceMs, isFirst = false
-    ) {
+    const reader = body.getReader();
+    for (let isFirst = true; ; isFirst = false) {
+      const waitMs = isFirst ? Math.min(connectTimeoutMs, silenceMs) : silenceMs;
       link.expireAfter(waitMs);
-      const chunk = await readChunk(reader, server, waitMs, link);
+      const { value } = await reader.read().catch((cause: unknown) => {
+        const broke = `the stream from ${server} broke: ${reasonOf(cause)}`;
+        throw unavailable(link.expired ? `${server} was silent for ${waitMs} ms, not even a ping came` : broke, cause, server, link);
+      });
       // Only the wait is timed: a reader that takes its time must not make the server look silent.
       link.expireNever();
-      if (chunk === undefined) return;
+      if (!value) return;
       if (isFirst) options.onHeard?.();
-      parser.feed(decode(decoder, chunk, server));
+      parser.feed(decode(decoder, value, server));
       yield* frames.splice(0);
     }
   } catch (error) {
     // To stop is not to fail.
-    if (!options.signal?.aborted) throw error;
+    if (!signal?.aborted) throw error;
   } finally {
     // Gives the socket back, however it ended.
     link.abort();
@@ -100,23 +87,40 @@ export async function* readEventStream(
   }
 }
 
-async function readChunk(
-  reader: { read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> },
+/** @throws {UnavailableError} nobody answers. @throws {AttuneError} a refusal. */
+async function open(
+  transport: Transport,
   server: string,
-  silenceMs: number,
+  { target, lastEventId, signal, connectTimeoutMs: timeoutMs }: EventStreamOptions,
   link: AbortLink,
-): Promise<Uint8Array | undefined> {
+): Promise<Response> {
+  const request: Outgoing = {
+    method: 'GET',
+    target,
+    accept: 'text/event-stream',
+    headers: { 'last-event-id': lastEventId },
+    signal,
+    timeoutMs,
+  };
+  const headers = await transport.headersOf(request);
   try {
-    const { done, value } = await reader.read();
-    return done ? undefined : value;
+    const response = await transport.fetch(server, request, headers, link.signal);
+    if (response.status === 200) return response;
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    throw refusalOf({ server, status: response.status, headers: response.headers, bytes }, transport.clock.now());
   } catch (cause) {
-    if (link.expired)
-      throw new UnavailableError(`${server} was silent for ${silenceMs} ms, not even a ping came`, { cause, details: { url: server } });
-    throw new UnavailableError(`the stream from ${server} broke: ${describeNetworkFailure(cause).reason}`, {
+    if (isAttuneError(cause)) throw cause;
+    throw unavailable(
+      `cannot reach ${server}: ${link.expired ? `no answer within ${timeoutMs} ms` : reasonOf(cause)}`,
       cause,
-      details: { url: server },
-    });
+      server,
+      link,
+    );
   }
+}
+
+function unavailable(message: string, cause: unknown, url: string, { expired }: AbortLink): UnavailableError {
+  return new UnavailableError(message, { cause, details: { url, ...(expired && { timedOut: true }) } });
 }
 
 function decode(

@@ -1,8 +1,6 @@
 import { isAttuneError } from '../core/errors.ts';
-import type { Clock } from './clock.ts';
 import { readEventStream } from './event-stream.ts';
 import { parseFrame, type ServerFrame } from './frames.ts';
-import { longPoll } from './long-poll.ts';
 import { formatQuery } from './request-path.ts';
 import type { Transport } from './transport.ts';
 
@@ -23,7 +21,6 @@ export type FrameSource = (request: FrameRequest) => AsyncIterable<ServerFrame>;
 
 export interface FrameSourceOptions {
   readonly transport: Transport;
-  readonly clock: Clock;
   readonly prefixes: readonly string[];
   readonly requestTimeoutMs: number;
   readonly silenceMs: number;
@@ -33,9 +30,9 @@ export interface FrameSourceOptions {
 const MAX_FRAME_CHARS = 64 * 1024 * 1024;
 
 /** Frames of `prefixes` from the servers behind `transport`. */
-export function createFrameSource({ transport, clock, prefixes, requestTimeoutMs, silenceMs }: FrameSourceOptions): FrameSource {
+export function createFrameSource({ transport, prefixes, requestTimeoutMs, silenceMs }: FrameSourceOptions): FrameSource {
   async function* stream({ cursor, elsewhere, signal, onHeard, onRetry }: FrameRequest): AsyncGenerator<ServerFrame, void, undefined> {
-    const frames = readEventStream(transport, clock, {
+    const frames = readEventStream(transport, {
       target: `/api/v1/watch${formatQuery({ prefix: prefixes, snapshot: true })}`,
       lastEventId: cursor,
       elsewhere,
@@ -51,16 +48,15 @@ export function createFrameSource({ transport, clock, prefixes, requestTimeoutMs
       if (parsed) yield parsed;
     }
   }
-  return (request) =>
-    request.transport === 'stream'
-      ? stream(request)
-      : longPoll({ ...request, fetch: transport, clock, prefixes, timeoutMs: requestTimeoutMs });
+  // Loaded when streams are held back, which is rare.
+  async function* poll({ cursor, signal }: FrameRequest): AsyncGenerator<ServerFrame, void, undefined> {
+    const { longPoll } = await import('./long-poll.ts');
+    yield* longPoll({ transport, prefixes, cursor, signal, timeoutMs: requestTimeoutMs });
+  }
+  return (request) => (request.transport === 'stream' ? stream(request) : poll(request));
 }
 
-/**
- * True if a stream that failed so, before its first byte, was asked for and held back, as a proxy that buffers does. Not if it was answered
- * with a refusal, nor if nobody was there.
- */
+/** True if a stream that failed so, before its first byte, was waited for in vain, as behind a proxy that buffers; not if nobody was there. */
 export function isHeldBack(cause: unknown): boolean {
-  return isAttuneError(cause, 'UNAVAILABLE') && cause.details['status'] === undefined && cause.details['unsent'] !== true;
+  return isAttuneError(cause) && cause.details['timedOut'] === true;
 }

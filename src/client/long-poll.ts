@@ -1,15 +1,14 @@
 import { isAttuneError, ProtocolError } from '../core/errors.ts';
 import type { ConfigItem } from '../core/item.ts';
-import type { Clock } from './clock.ts';
 import { expectCursor, type ServerFrame } from './frames.ts';
 import { mediaTypeOf } from './media-type.ts';
 import { formatQuery } from './request-path.ts';
+import { sendRequest } from './requests.ts';
 import type { Incoming, Transport } from './transport.ts';
 import { expectList, expectRevision, expectString, parseChange, parseItem, parseJsonObject, type WireObject } from './wire.ts';
 
 export interface LongPollOptions {
-  readonly fetch: Transport;
-  readonly clock: Clock;
+  readonly transport: Transport;
   readonly prefixes: readonly string[];
   /** Where to go on; undefined: begin with the state. */
   readonly cursor: string | undefined;
@@ -56,7 +55,7 @@ export async function* longPoll(options: LongPollOptions): AsyncGenerator<Server
       if (!isSynced) yield { kind: 'synced', ...position, count: 0 };
       if (staleMs !== undefined || isStale) {
         isStale = staleMs !== undefined;
-        yield { kind: 'status', state: isStale ? 'stale' : 'live', since: options.clock.now() - (staleMs ?? 0) };
+        yield { kind: 'status', state: isStale ? 'stale' : 'live', since: options.transport.clock.now() - (staleMs ?? 0) };
       }
       isSynced = true;
       since = position.cursor;
@@ -74,8 +73,8 @@ interface Answer {
   readonly staleMs: number | undefined;
 }
 
-async function ask({ fetch, signal, timeoutMs }: LongPollOptions, query: string, waitMs = 0): Promise<Answer> {
-  const answer = await fetch.send({
+async function ask({ transport, signal, timeoutMs }: LongPollOptions, query: string, waitMs = 0): Promise<Answer> {
+  const answer = await sendRequest(transport, {
     method: 'GET',
     target: `/api/v1/configs${query}`,
     accept: 'application/json',

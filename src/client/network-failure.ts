@@ -1,3 +1,5 @@
+import { causeOf, reasonOf } from './transport.ts';
+
 /** Raised by the runtime before a connection stood: nothing was sent. */
 const BEFORE_SENDING: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -24,18 +26,8 @@ export interface NetworkFailure {
 
 /** Reads the cause that `fetch` hides behind "fetch failed". */
 export function describeNetworkFailure(error: unknown): NetworkFailure {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const code = textMember(cause, 'code');
-  const message = textMember(cause, 'message');
+  const { code = '', message, syscall } = causeOf(error);
   // Ports that the fetch standard blocks (6000, 6666, ...) have no code.
   if (message === 'bad port') return { reason: 'fetch refuses to use this port', unsent: true };
-  const unsent = code !== undefined && (BEFORE_SENDING.has(code) || (code === 'ETIMEDOUT' && textMember(cause, 'syscall') === 'connect'));
-  if (code === 'ECONNREFUSED') return { reason: 'connection refused', unsent };
-  return { reason: message === undefined || message === '' ? (code ?? 'unknown network failure') : message, unsent };
-}
-
-function textMember(value: unknown, name: string): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const member = (value as Readonly<Record<string, unknown>>)[name];
-  return typeof member === 'string' ? member : undefined;
+  return { reason: reasonOf(error), unsent: BEFORE_SENDING.has(code) || (code === 'ETIMEDOUT' && syscall === 'connect') };
 }

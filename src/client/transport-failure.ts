@@ -1,8 +1,7 @@
-import { OutcomeUnknownError, ProtocolError, UnavailableError } from '../core/errors.ts';
+import { isAttuneError, OutcomeUnknownError, UnavailableError } from '../core/errors.ts';
 import type { AbortLink } from './abort-link.ts';
-import { mediaTypeOf } from './media-type.ts';
 import { describeNetworkFailure } from './network-failure.ts';
-import { parseProblem } from './problem.ts';
+import { refusalOf } from './refusal.ts';
 import type { Incoming, Outgoing } from './transport.ts';
 
 /** Why a server did not do what it was asked. */
@@ -39,34 +38,18 @@ export function failureOf(thrown: unknown, base: string, request: Outgoing, link
     const message = `sent to ${base}, but no answer came back (${reason}); it may have been applied: read the key before trying again`;
     return final(new OutcomeUnknownError(message, { cause: thrown, details }));
   }
-  const error = new UnavailableError(`cannot reach ${base}: ${reason}`, {
-    cause: thrown,
-    details: { ...details, ...(unsent && { unsent }) },
-  });
+  const error = new UnavailableError(`cannot reach ${base}: ${reason}`, { cause: thrown, details });
   return { error, mayAskAnother: true, isBroken: !unsent && !link.expired };
 }
 
 /** What an answer other than 2xx means. */
-export function refusalOf(answer: Incoming, request: Outgoing, now: number): Failure {
-  const type = mediaTypeOf(answer.headers);
-  const body = type === 'application/problem+json' || type === 'application/json' ? tryParseJson(answer.bytes) : undefined;
-  const problem = parseProblem(body, answer.status, answer.headers, now);
-  if (problem) return final(problem);
-  const said = `${answer.server} answered ${answer.status} ${type === '' ? 'without a content type' : type}, not as an Attune server does`;
-  const details = { url: answer.server, status: answer.status };
-  if (answer.status < 500) return final(new ProtocolError(`${said}; is this its URL?`, { details }));
-  // A proxy between us and the server: it may have passed the write on before it gave up.
-  if (request.method !== 'GET') return final(new OutcomeUnknownError(`${said}; the write may have been applied`, { details }));
-  const isGone = answer.status === 502 || answer.status === 503 || answer.status === 504;
-  return isGone
-    ? { error: new UnavailableError(`cannot reach ${answer.server}: ${said}`, { details }), mayAskAnother: true }
-    : final(new ProtocolError(said, { details }));
-}
-
-function tryParseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
-  } catch {
-    return undefined;
+export function refusedOf(answer: Incoming, request: Outgoing, now: number): Failure {
+  const error = refusalOf(answer, now);
+  const isOfProxy = 'url' in error.details && answer.status >= 500;
+  if (!isOfProxy) return final(error);
+  // It may have passed the write on before it gave up.
+  if (request.method !== 'GET') {
+    return final(new OutcomeUnknownError(`${error.message}; the write may have been applied`, { details: error.details }));
   }
+  return { error, mayAskAnother: isAttuneError(error, 'UNAVAILABLE') };
 }

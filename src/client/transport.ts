@@ -1,8 +1,6 @@
 import { UnauthenticatedError } from '../core/errors.ts';
-import { linkAbort, type AbortLink } from './abort-link.ts';
 import type { Clock } from './clock.ts';
 import type { ServerUrls } from './server-urls.ts';
-import { failureOf, isFailure, refusalOf, type Failure } from './transport-failure.ts';
 
 export interface Outgoing {
   readonly method: 'GET' | 'PUT' | 'DELETE';
@@ -16,7 +14,7 @@ export interface Outgoing {
   readonly timeoutMs: number;
 }
 
-/** An answer of status 2xx, read in full. */
+/** An answer, read in full. */
 export interface Incoming {
   /** The base URL of the server that answered. */
   readonly server: string;
@@ -33,97 +31,43 @@ export interface TransportOptions {
   readonly clock: Clock;
 }
 
-export interface Transport {
+/** The servers of one client, and how they are asked. Streams and requests share it. */
+export class Transport {
+  readonly clock: Clock;
+  readonly urls: ServerUrls;
+  /** Where the server that answered last stands among `urls`, which are counted round and round. */
+  current = 0;
+  readonly #options: TransportOptions;
+
+  constructor(options: TransportOptions) {
+    this.clock = options.clock;
+    this.urls = options.urls;
+    this.#options = options;
+  }
+
+  urlAt(index: number): string {
+    return this.urls[index % this.urls.length] ?? this.urls[0];
+  }
+
   /**
-   * Sends a request and reads its answer. A read asks the next server when one cannot be reached or does not answer, and a single server
-   * once more when the connection broke; a write leaves at most once: the next server is asked only if the connection was refused.
-   * @throws {UnavailableError} no server could be asked; a write was certainly not applied.
-   * @throws {OutcomeUnknownError} a write was sent and nothing sensible came back.
-   * @throws {ProtocolError} a read was answered with something that is neither Attune's answer nor its problem document.
-   * @throws {AttuneError} what the server's problem document says.
-   * @throws the reason of `signal`, for a read.
+   * The headers of a request; whatever fails here was certainly not sent.
+   * @throws {UnauthenticatedError} the token function failed, or what it gave cannot be one. @throws the reason of the request's signal.
    */
-  send(request: Outgoing): Promise<Incoming>;
-  /** Asks one server, the one used last or, if `elsewhere`, the next one, and hands over the response with its body unread. The same errors. */
-  open(
-    request: Omit<Outgoing, 'body'>,
-    elsewhere: boolean,
-    link: AbortLink,
-  ): Promise<{ readonly server: string; readonly response: Response }>;
+  async headersOf({ accept, headers, signal }: Outgoing): Promise<Headers> {
+    const { token, userAgent } = this.#options;
+    const all = new Headers({ accept });
+    for (const [name, value] of Object.entries(headers ?? {})) if (value !== undefined) all.set(name, value);
+    const resolved = await resolveToken(token);
+    if (resolved !== undefined) all.set('authorization', `Bearer ${resolved}`);
+    if (userAgent !== undefined) all.set('user-agent', userAgent);
+    signal?.throwIfAborted();
+    return all;
+  }
+
+  fetch(base: string, { method, target, body }: Outgoing, headers: Headers, signal: AbortSignal): Promise<Response> {
+    return this.#options.fetch(base + target, { method, headers, signal, ...(body !== undefined && { body }) });
+  }
 }
-
-export function createTransport(options: TransportOptions): Transport {
-  const { urls } = options;
-  /** Where the server that answered last stands among `urls`. */
-  let current = 0;
-  const urlAt = (index: number): string => urls[index % urls.length] ?? urls[0];
-
-  // Apart from fetch: whatever fails here was certainly not sent.
-  const resolveHeaders = async (request: Outgoing): Promise<Headers> => {
-    const headers = new Headers({ accept: request.accept });
-    for (const [name, value] of Object.entries(request.headers ?? {})) if (value !== undefined) headers.set(name, value);
-    const token = await resolveToken(options.token);
-    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-    if (options.userAgent !== undefined) headers.set('user-agent', options.userAgent);
-    request.signal?.throwIfAborted();
-    return headers;
-  };
-
-  const callFetch = (base: string, request: Outgoing, headers: Headers, signal: AbortSignal): Promise<Response> =>
-    options.fetch(`${base}${request.target}`, {
-      method: request.method,
-      headers,
-      signal,
-      ...(request.body === undefined ? {} : { body: request.body }),
-    });
-
-  const receive = async (base: string, request: Outgoing, headers: Headers): Promise<Incoming | Failure> => {
-    const link = linkAbort(request.signal, options.clock);
-    link.expireAfter(request.timeoutMs);
-    try {
-      const response = await callFetch(base, request, headers, link.signal);
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      return { server: base, status: response.status, headers: response.headers, bytes };
-    } catch (error) {
-      return failureOf(error, base, request, link);
-    } finally {
-      link.release();
-    }
-  };
-
-  return {
-    send: async (request) => {
-      request.signal?.throwIfAborted();
-      const headers = await resolveHeaders(request);
-      // Counted from where it began: calls at the same time must not push each other past a server.
-      const first = current;
-      let end = first + urls.length;
-      for (let index = first; ; index++) {
-        const received = await receive(urlAt(index), request, headers);
-        const outcome = isFailure(received) || isSuccess(received) ? received : refusalOf(received, request, options.clock.now());
-        if (isFailure(outcome) && outcome.isBroken && urls.length === 1) end = first + 2;
-        if (isFailure(outcome) && outcome.mayAskAnother && index + 1 < end) continue;
-        current = index % urls.length;
-        if (isFailure(outcome)) throw outcome.error;
-        return outcome;
-      }
-    },
-    open: async (request, elsewhere, link) => {
-      if (elsewhere) current = (current + 1) % urls.length;
-      const base = urlAt(current);
-      const headers = await resolveHeaders(request);
-      const opened = await callFetch(base, request, headers, link.signal)
-        .then(async (response) => ({ response, bytes: response.status === 200 ? undefined : new Uint8Array(await response.arrayBuffer()) }))
-        .catch((error: unknown) => failureOf(error, base, request, link));
-      if (isFailure(opened)) throw opened.error;
-      const { response, bytes } = opened;
-      if (bytes === undefined) return { server: base, response };
-      throw refusalOf({ server: base, status: response.status, headers: response.headers, bytes }, request, options.clock.now()).error;
-    },
-  };
-}
-
-const isSuccess = ({ status }: Incoming): boolean => status >= 200 && status < 300;
 
 async function resolveToken(token: TransportOptions['token']): Promise<string | undefined> {
   let resolved: string | undefined;
@@ -137,4 +81,15 @@ async function resolveToken(token: TransportOptions['token']): Promise<string | 
     throw new UnauthenticatedError("the 'token' is empty or has a character no token has (a line feed at its end?), so nothing was sent");
   }
   return resolved;
+}
+
+/** What a failure of `fetch` is caused by, which it hides behind "fetch failed". */
+export function causeOf(error: unknown): { readonly code?: string; readonly message?: string; readonly syscall?: string } {
+  return (error instanceof Error && error.cause) || error || {};
+}
+
+/** For people: `connection refused`, `other side closed`. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = causeOf(error);
+  return code === 'ECONNREFUSED' ? 'connection refused' : message || code || 'unknown network failure';
 }

@@ -63,7 +63,7 @@ const ECHO_WAIT_MS = 500;
 
 /** Writes of one client; after each, `get` sees it. */
 export function createWriter({ transport, timeoutMs, ...options }: Omit<WriterOptions, 'api'> & WriterTransport): Writer {
-  return new Writer({ ...options, api: createApiOver(transport, { clock: options.clock, timeoutMs }) });
+  return new Writer({ ...options, api: createApiOver(transport, timeoutMs) });
 }
 
 interface WriterTransport {
