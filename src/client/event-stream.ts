@@ -62,7 +62,7 @@ export async function* readEventStream(transport: Transport, options: EventStrea
       },
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
-    const reader = body.getReader();
+    const reader: { read(): Promise<{ readonly value?: Uint8Array }> } = body.getReader();
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = isFirst ? Math.min(connectTimeoutMs, silenceMs) : silenceMs;
       link.expireAfter(waitMs);
