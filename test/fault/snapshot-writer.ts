@@ -3,7 +3,13 @@ import { SnapshotFile } from '../../src/client/node/snapshot-file.ts';
 
 const [path = '', name = ''] = process.argv.slice(2);
 // No pause: time stands still, and timers are due at once.
-const clock = { now: () => 0, after: (_delayMs: number, callback: () => void) => void setImmediate(callback) ?? (() => undefined) };
+const clock = {
+  now: () => 0,
+  after: (_delayMs: number, callback: () => void) => {
+    const timer = setImmediate(callback);
+    return () => clearImmediate(timer);
+  },
+};
 const file = new SnapshotFile({ path, clock });
 let revision = 0;
 

@@ -28,6 +28,11 @@ export class FakeClock implements Clock {
     return [...this.#timers].map(({ delayMs }) => delayMs);
   }
 
+  /** Milliseconds until the next timer is due. */
+  get nextIn(): number {
+    return Math.min(...[...this.#timers].map(({ at }) => at - this.#now));
+  }
+
   /** Resolves when the next timer of this delay is set. */
   next(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
