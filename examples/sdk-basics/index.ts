@@ -1,4 +1,4 @@
-// In your own project: import { ConfigClient, isAttuneError } from 'attune/client';
+// In your own project: import { ConfigClient, isAttuneError } from 'attune-client';
 import { z } from 'zod';
 import { ConfigClient, isAttuneError } from '../../src/client/index.ts';
 
