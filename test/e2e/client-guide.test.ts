@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packClient } from '../../scripts/client-package.ts';
 import { expectOutput } from '../support/example-output.ts';
 import { HttpService } from '../support/http-service.ts';
 import { pageSteps, type PageStep } from '../support/page-commands.ts';
@@ -27,6 +28,7 @@ describe('docs/client.md', () => {
     folder = mkdtempSync(resolve('.cache', 'client-guide-'));
     mkdirSync(join(folder, 'node_modules', '.bin'), { recursive: true });
     symlinkSync(resolve('.'), join(folder, 'node_modules', 'attune'));
+    unpackClient(join(folder, 'node_modules', 'attune-client'));
     symlinkSync(resolve('node_modules', '.bin', 'tsx'), join(folder, 'node_modules', '.bin', 'tsx'));
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
     service = await HttpService.start();
@@ -54,6 +56,13 @@ describe('docs/client.md', () => {
     expect(steps.filter(isProgram).filter(({ file }) => !run.some((command) => command.endsWith(` ${file}`)))).toEqual([]);
   });
 });
+
+/** The package as it is installed, but for what it depends on: that is found in the project. */
+function unpackClient(folder: string): void {
+  using packed = packClient();
+  mkdirSync(folder);
+  execFileSync('tar', ['-xzf', packed.tarball, '-C', folder, '--strip-components=1']);
+}
 
 /** What the compiler says against the programs in `folder`. */
 function compile(folder: string): string {
