@@ -1,0 +1,295 @@
+import { compareBytes } from '../../src/core/byte-order.ts';
+import {
+  changesAt,
+  headOf,
+  historiesOf,
+  readCursor,
+  revisionsBetween,
+  stateAt,
+  type TrueHistory,
+  type TrueItem,
+  type WatchFilter,
+} from './true-history.ts';
+
+/** One call of a listener. */
+export interface Heard {
+  /** Calls of one batch came one after the other, with nothing in between. */
+  readonly batch: number;
+  readonly type: 'created' | 'updated' | 'deleted';
+  readonly key: string;
+  readonly version: number;
+  /** Values as JSON text; `null` for an absent key. */
+  readonly oldValue: string;
+  readonly newValue: string;
+  /** The new item, as {@link formatContent} tells it; undefined for a deletion. */
+  readonly content: string | undefined;
+  /** What `get` answered before the first change of the batch, and during this call; undefined for an absent key. */
+  readonly readBefore: string | undefined;
+  readonly readNow: string | undefined;
+}
+
+/** A whole state as of one position, or, where it was listed prefix by prefix, each part as of its own; the first is where the client goes on. */
+export type SentState = readonly [SentPart, ...SentPart[]];
+
+export interface SentPart {
+  readonly prefixes: readonly string[];
+  readonly cursor: string;
+}
+
+/** What a client did and heard, from before its start until everything had healed. */
+export interface ClientRecord {
+  readonly filter: WatchFilter;
+  readonly heard: readonly Heard[];
+  /** Whole states that it may have taken over, oldest first; the first one it began with. */
+  readonly snapshots: readonly SentState[];
+  /** Positions it asked to resume from, oldest first. */
+  readonly cursors: readonly string[];
+  /** Versions that its own writes were answered with. */
+  readonly ownVersions: ReadonlySet<number>;
+  /** Values that `get` answers at the end, as JSON text. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Requests for changes that were open beside a newer one. */
+  readonly overlaps: number;
+}
+
+export type ClientGuarantee = 'Converges' | 'Increasing' | 'Complete' | 'Explained' | 'OldValue' | 'ReadsNew' | 'Forward' | 'OneConnection';
+
+export interface ClientViolation {
+  readonly guarantee: ClientGuarantee;
+  readonly what: string;
+}
+
+/**
+ * Names every promise of the SDK that a client broke. `Explained` is the strictest: each batch is either exactly the true changes that follow
+ * what the client had, none missing, or exactly the difference between that and a whole state it was sent. `Complete`, where no second state
+ * was ever sent: each key's calls are its true history.
+ */
+export function judgeClient(histories: readonly TrueHistory[], record: ClientRecord): readonly ClientViolation[] {
+  const violations: ClientViolation[] = [];
+  const blame = (guarantee: ClientGuarantee, what: string): void => void violations.push({ guarantee, what });
+  judgeValues(histories, record, blame);
+  judgeCalls(histories, record, blame);
+  judgeConnections(record, blame);
+  const isOneState = record.snapshots.length === 1 && record.snapshots[0]?.length === 1;
+  if (histories.length === 1 && isOneState && record.ownVersions.size === 0) judgeCompleteness(histories, record, blame);
+  judgeExplanation(histories, record, blame);
+  return violations;
+}
+
+type Blame = (guarantee: ClientGuarantee, what: string) => void;
+
+export function valueOfContent(content: string): string {
+  return JSON.stringify((JSON.parse(content) as readonly unknown[])[0]);
+}
+
+function judgeValues(histories: readonly TrueHistory[], { filter, values }: ClientRecord, blame: Blame): void {
+  const history = histories.at(-1);
+  if (!history) return;
+  const truth = stateAt(history, headOf(history), filter);
+  for (const key of new Set([...truth.keys(), ...values.keys()])) {
+    const item = truth.get(key);
+    const value = item && valueOfContent(item.content);
+    if (values.get(key) !== value) blame('Converges', `${key} reads ${values.get(key)}, true is ${value}`);
+  }
+}
+
+function judgeCalls(histories: readonly TrueHistory[], { heard }: ClientRecord, blame: Blame): void {
+  const shown = new Map<string, string>();
+  const versions = new Map<string, number>();
+  const last = new Map<string, Heard>();
+  for (const call of heard) last.set(`${call.batch} ${call.key}`, call);
+  for (const [index, call] of heard.entries()) {
+    const { key, version, batch, oldValue, newValue, type } = call;
+    const at = `call ${index}, ${type} ${key} at ${version}`;
+    const known = versions.get(key) ?? 0;
+    if (histories.length === 1 && version <= known) blame('Increasing', `${at} came after ${known}`);
+    versions.set(key, version);
+    if (oldValue !== (shown.get(key) ?? 'null')) blame('OldValue', `${at} replaced ${oldValue}, shown was ${shown.get(key)}`);
+    const isFirst = heard.findIndex((one) => one.batch === batch && one.key === key) === index;
+    if (isFirst && oldValue !== (call.readBefore ?? 'null'))
+      blame('OldValue', `${at} replaced ${oldValue}, get answered ${call.readBefore}`);
+    if (type === 'deleted') shown.delete(key);
+    else shown.set(key, newValue);
+    const final = last.get(`${batch} ${key}`) ?? call;
+    const expected = final.type === 'deleted' ? undefined : final.newValue;
+    if (call.readNow !== expected) blame('ReadsNew', `during ${at} get answered ${call.readNow}, the batch ends with ${expected}`);
+  }
+}
+
+function judgeConnections({ cursors, overlaps }: ClientRecord, blame: Blame): void {
+  if (overlaps > 0) blame('OneConnection', `${overlaps} requests for changes were open beside a newer one`);
+  const reached = new Map<string, number>();
+  for (const [index, cursor] of cursors.entries()) {
+    const { epoch, revision } = readCursor(cursor);
+    const before = reached.get(epoch) ?? 0;
+    if (revision < before) blame('Forward', `request ${index} resumed from ${cursor}, one before it from ${epoch}-${before}`);
+    reached.set(epoch, Math.max(before, revision));
+  }
+}
+
+function judgeCompleteness(histories: readonly TrueHistory[], { filter, heard, snapshots }: ClientRecord, blame: Blame): void {
+  const [history] = histories;
+  if (!history) return;
+  const { revision: begin } = readCursor(snapshots[0]?.[0].cursor ?? '');
+  const truth = new Map<string, string[]>();
+  const told = new Map<string, string[]>();
+  const note = (lines: Map<string, string[]>, key: string, line: string): void => void lines.set(key, [...(lines.get(key) ?? []), line]);
+  for (const revision of revisionsBetween(history, begin, Infinity, filter)) {
+    for (const { key, content } of changesAt(history, revision, filter)) note(truth, key, `${revision} ${content}`);
+  }
+  for (const { key, version, content } of heard) if (version > begin) note(told, key, `${version} ${content}`);
+  for (const key of new Set([...truth.keys(), ...told.keys()])) {
+    const [real, seen] = [truth.get(key) ?? [], told.get(key) ?? []];
+    const at = real.findIndex((line, index) => line !== seen[index]);
+    if (at >= 0 || real.length !== seen.length) {
+      const place = at >= 0 ? at : real.length;
+      blame('Complete', `change ${place} of ${key} was told as ${seen[place]}, true is ${real[place]} (${seen.length} of ${real.length})`);
+    }
+  }
+}
+
+/** What a client knows, as far as it can be told from outside. */
+interface Knowledge {
+  /** Histories its position may belong to. */
+  readonly histories: readonly TrueHistory[];
+  readonly revision: number;
+  readonly items: ReadonlyMap<string, TrueItem>;
+  /** Versions it had from the answer to a write of its own before the stream told of them. */
+  readonly ahead: ReadonlyMap<string, number>;
+}
+
+function judgeExplanation(histories: readonly TrueHistory[], record: ClientRecord, blame: Blame): void {
+  const batches = new Map<number, Heard[]>();
+  for (const call of record.heard) batches.set(call.batch, [...(batches.get(call.batch) ?? []), call]);
+  // Before the first state nothing follows from anything.
+  let knowledge: Knowledge = { histories, revision: Infinity, items: new Map(), ahead: new Map() };
+  let next = 0;
+  for (const batch of batches.values()) {
+    const explained = explain(histories, record, knowledge, next, batch);
+    if (!explained) {
+      const calls = batch.map(({ type, key, version }) => `${type} ${key} at ${version}`).join(', ');
+      blame('Explained', `${calls} neither follows revision ${knowledge.revision} nor is the difference to a state that was sent`);
+      return;
+    }
+    ({ knowledge, next } = explained);
+  }
+}
+
+function explain(
+  histories: readonly TrueHistory[],
+  record: ClientRecord,
+  knowledge: Knowledge,
+  next: number,
+  batch: readonly Heard[],
+): { readonly knowledge: Knowledge; readonly next: number } | undefined {
+  const followed = follow(knowledge, batch, record) ?? takeOwn(histories, knowledge, batch, record);
+  if (followed) return { knowledge: followed, next };
+  for (let index = next; index < record.snapshots.length; index++) {
+    const state = record.snapshots[index];
+    const adopted = state && adopt(histories, knowledge, state);
+    if (!adopted) continue;
+    if (sameCalls(adopted.difference, batch)) return { knowledge: adopted.knowledge, next: index + 1 };
+    // Taken over without a call, as there was no difference.
+    const after = adopted.difference.length === 0 ? follow(adopted.knowledge, batch, record) : undefined;
+    if (after) return { knowledge: after, next: index + 1 };
+  }
+  return undefined;
+}
+
+interface Call {
+  readonly type: Heard['type'];
+  readonly key: string;
+  readonly version: number;
+  readonly content: string | undefined;
+}
+
+/** By version; changes of one revision are in no particular order. */
+const inOrder = (a: Call, b: Call): number => a.version - b.version || compareBytes(a.key, b.key);
+
+function sameCalls(expected: readonly Call[], batch: readonly Heard[]): boolean {
+  const text = ({ type, key, version, content }: Call): string => JSON.stringify([type, key, version, content]);
+  if (batch.some(({ version }, index) => version < (batch[index - 1]?.version ?? 0))) return false;
+  const calls = batch.toSorted(inOrder);
+  return expected.length === calls.length && expected.toSorted(inOrder).every((call, index) => text(call) === text(calls[index] ?? call));
+}
+
+/** The batch as all true changes from the revision after the one that is known on. Histories that share them cannot be told apart by it. */
+function follow(knowledge: Knowledge, batch: readonly Heard[], { filter }: ClientRecord): Knowledge | undefined {
+  const revision = Math.max(...batch.map(({ version }) => version));
+  const followed = knowledge.histories.flatMap((history) => {
+    const items = new Map(knowledge.items);
+    const expected = revisionsBetween(history, knowledge.revision, revision + 1, filter).flatMap((at) =>
+      changesAt(history, at, filter).flatMap(({ key, content }): Call[] => {
+        if (at <= (knowledge.ahead.get(key) ?? 0)) return [];
+        const type = content === undefined ? 'deleted' : items.has(key) ? 'updated' : 'created';
+        if (content === undefined) return items.delete(key) ? [{ type, key, version: at, content }] : [];
+        items.set(key, { version: at, content });
+        return [{ type, key, version: at, content }];
+      }),
+    );
+    return sameCalls(expected, batch) ? [{ history, items }] : [];
+  });
+  const [first] = followed;
+  return first && { ...knowledge, histories: followed.map(({ history }) => history), revision, items: first.items };
+}
+
+/** The batch as the answer to a write of the client's own, heard before the stream told of it. */
+function takeOwn(
+  histories: readonly TrueHistory[],
+  knowledge: Knowledge,
+  batch: readonly Heard[],
+  { ownVersions, filter }: ClientRecord,
+): Knowledge | undefined {
+  const [call] = batch;
+  if (!call || batch.length > 1 || call.content === undefined || !ownVersions.has(call.version)) return undefined;
+  const { key, version, content } = call;
+  // Perhaps of a history the client has not been told of yet.
+  const isTrue = histories.some((history) =>
+    changesAt(history, version, filter).some((change) => change.key === key && change.content === content),
+  );
+  if (!isTrue || version <= (knowledge.items.get(key)?.version ?? 0)) return undefined;
+  return {
+    ...knowledge,
+    items: new Map(knowledge.items).set(key, { version, content }),
+    ahead: new Map(knowledge.ahead).set(key, version),
+  };
+}
+
+/** What is known after the whole `state` was taken over, and the calls that owes. */
+function adopt(
+  histories: readonly TrueHistory[],
+  knowledge: Knowledge,
+  state: SentState,
+): { readonly knowledge: Knowledge; readonly difference: readonly Call[] } | undefined {
+  const { revision } = readCursor(state[0].cursor);
+  const historiesAt = (cursor: string): TrueHistory[] => historiesOf(histories, cursor).flatMap((index) => histories[index] ?? []);
+  const possible = historiesAt(state[0].cursor);
+  if (possible.length === 0) return undefined;
+  const items = new Map<string, TrueItem>();
+  const ahead = new Map<string, number>();
+  for (const { prefixes, cursor } of state) {
+    const [history] = historiesAt(cursor);
+    if (!history) return undefined;
+    for (const [key, item] of stateAt(history, readCursor(cursor).revision, { keys: [], prefixes })) {
+      items.set(key, item);
+      if (item.version > revision) ahead.set(key, item.version);
+    }
+  }
+  // What a write of its own has brought is newer than the state, if the state is of the same history.
+  if (possible.some((one) => knowledge.histories.includes(one))) {
+    for (const [key, version] of knowledge.ahead) {
+      const own = knowledge.items.get(key);
+      if (version <= revision || !own) continue;
+      ahead.set(key, version);
+      items.set(key, own);
+    }
+  }
+  const difference: Call[] = [];
+  for (const [key, { version, content }] of items) {
+    const known = knowledge.items.get(key);
+    if (known?.content !== content) difference.push({ type: known ? 'updated' : 'created', key, version, content });
+  }
+  for (const key of knowledge.items.keys())
+    if (!items.has(key)) difference.push({ type: 'deleted', key, version: revision, content: undefined });
+  return { knowledge: { histories: possible, revision, items, ahead }, difference };
+}

@@ -1,0 +1,67 @@
+import type { SentPart, SentState } from './judge-client.ts';
+
+/** A request of a client for changes or for the state, as a front saw it. */
+export interface ReadRequest {
+  readonly kind: 'stream' | 'poll' | 'list';
+  /** The position it resumes from. */
+  readonly cursor: string | undefined;
+  readonly prefixes: readonly string[];
+}
+
+interface OpenRequest extends ReadRequest {
+  /** When another one was begun beside it. */
+  overlappedAt: number | undefined;
+}
+
+/** A socket that a client has given up may be seen to close this much later than the next one is seen to open. */
+const CLOSING_MS = 500;
+
+/** Every request of one client for changes, over all the servers it knows. */
+export class ReadLedger {
+  /** Of the client, in its order. */
+  readonly prefixes: readonly string[];
+  readonly requests: ReadRequest[] = [];
+  /** Whole states that were sent to the end, oldest first. */
+  readonly snapshots: SentState[] = [];
+  /** How often each fault came to pass. */
+  readonly faults = new Map<string, number>();
+  readonly #open = new Set<OpenRequest>();
+  #parts: SentPart[] = [];
+  #overlaps = 0;
+
+  constructor(prefixes: readonly string[]) {
+    this.prefixes = prefixes;
+  }
+
+  /** Returns what is to be called when the client has closed it, or has its answer. */
+  begin(request: ReadRequest): () => void {
+    this.requests.push(request);
+    const now = performance.now();
+    for (const other of this.#open) other.overlappedAt ??= now;
+    const open: OpenRequest = { ...request, overlappedAt: undefined };
+    this.#open.add(open);
+    return () => {
+      if (this.#open.delete(open) && isTooLong(open)) this.#overlaps++;
+    };
+  }
+
+  /** A page was sent; the state is whole with the last of the client's prefixes. */
+  addPart(part: SentPart): void {
+    const [prefix = ''] = part.prefixes;
+    if (prefix === this.prefixes[0]) this.#parts = [];
+    this.#parts.push(part);
+    const [first, ...rest] = this.#parts;
+    if (prefix === this.prefixes.at(-1) && first) this.snapshots.push([first, ...rest]);
+  }
+
+  /** Requests that were open beside a newer one for longer than closing takes. */
+  get overlaps(): number {
+    return this.#overlaps + [...this.#open].filter(isTooLong).length;
+  }
+
+  count(fault: string): void {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
+  }
+}
+
+const isTooLong = ({ overlappedAt }: OpenRequest): boolean => overlappedAt !== undefined && performance.now() - overlappedAt > CLOSING_MS;
