@@ -1,6 +1,6 @@
 import { SourceMap } from 'node:module';
 
-import { rolldown, type OutputChunk } from 'rolldown';
+import { rolldown, type OutputChunk, type Plugin } from 'rolldown';
 
 /** What one file of the sources came to in a bundle. */
 export interface BundledModule {
@@ -9,11 +9,17 @@ export interface BundledModule {
   readonly code: string;
 }
 
-export interface BundledChunk {
+export interface Bundle {
   readonly code: string;
-  /** False for what is fetched only when an `import()` asks for it. */
-  readonly isInitial: boolean;
   readonly modules: readonly BundledModule[];
+}
+
+/** What an application loads of an entry. */
+export interface SplitBundle {
+  /** In one file, as if nothing of it were shared with what comes later. */
+  readonly initial: Bundle;
+  /** What is fetched only when an `import()` asks for it. */
+  readonly later: readonly Bundle[];
 }
 
 const refuse =
@@ -36,13 +42,20 @@ export async function findImports(entry: string): Promise<ReadonlySet<string>> {
 }
 
 /** Bundles `entry` with its dependency, minified, as an application's bundler does. */
-export async function bundleModules(entry: string): Promise<readonly BundledChunk[]> {
-  await using bundle = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
-  const { output } = await bundle.generate({ format: 'esm', minify: true, sourcemap: true });
-  const chunks = output.filter((one) => one.type === 'chunk');
+export async function bundleSplit(entry: string): Promise<SplitBundle> {
+  const options = { format: 'esm', minify: true, sourcemap: true } as const;
+  await using whole = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
+  const chunks = (await whole.generate(options)).output.filter((one) => one.type === 'chunk');
   const initial = initialOf(chunks);
-  return chunks.map((chunk) => ({ code: chunk.code, isInitial: initial.has(chunk.fileName), modules: modulesOf(chunk) }));
+  await using first = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry), plugins: [WITHOUT_LATER] });
+  const { output } = await first.generate(options);
+  return { initial: bundleOf(output[0]), later: chunks.filter(({ fileName }) => !initial.has(fileName)).map(bundleOf) };
 }
+
+const WITHOUT_LATER: Plugin = {
+  name: 'without-later',
+  resolveId: (source, _importer, { kind }) => (kind === 'dynamic-import' ? { id: source, external: true } : undefined),
+};
 
 /** Bundles `entry` into one script that defines `globalName`; whatever it imports later is in it too. */
 export async function bundleScript(entry: string, globalName: string): Promise<string> {
@@ -58,8 +71,8 @@ function initialOf(chunks: readonly OutputChunk[]): ReadonlySet<string> {
   return names;
 }
 
-/** Divides a chunk's code among its sources, by its source map. */
-function modulesOf({ code, map }: OutputChunk): readonly BundledModule[] {
+/** A chunk's code, divided among its sources by its source map. */
+function bundleOf({ code, map }: OutputChunk): Bundle {
   if (!map) throw new Error('the bundle has no source map');
   const sources = new SourceMap({ ...map, file: map.file ?? '', sourceRoot: '', sourcesContent: [...(map.sourcesContent ?? [])] });
   const codes = new Map<string, string>();
@@ -70,7 +83,7 @@ function modulesOf({ code, map }: OutputChunk): readonly BundledModule[] {
       codes.set(name, (codes.get(name) ?? '') + line.charAt(column));
     }
   }
-  return [...codes].map(([name, text]) => ({ name, code: text }));
+  return { code, modules: [...codes].map(([name, text]) => ({ name, code: text })) };
 }
 
 const nameOf = (source: string): string => source.replace(/^(?:\.\.\/)+/, '').replace(/^.*node_modules\//, '');
