@@ -4,6 +4,7 @@ import { keyProblem, prefixProblem, quoteForMessage } from '../core/key.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LastKnownStore, OverrideSource } from './durable.ts';
 import type { ConfigSchema } from './schema.ts';
+import type { FrameSource } from './frame-source.ts';
 import { parseServerUrls, type ServerUrls } from './server-urls.ts';
 
 /** Only `url` and `prefix` are required. */
@@ -30,6 +31,8 @@ export interface ConfigClientOptions<S extends ConfigSchema | undefined = undefi
   readonly lastKnown?: LastKnownStore;
   /** Values that win over what the servers say; `attune-client/node` has a file. Watchers hear what shows. */
   readonly overrides?: OverrideSource;
+  /** Shares one connection with others: `shareTabs` of `attune-client/tabs`. Left out: none. */
+  readonly share?: (source: FrameSource, scope: string) => FrameSource;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests: from 0 to 1, as `Math.random`. */

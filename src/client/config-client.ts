@@ -72,8 +72,9 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
       fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     });
     this.#echo = new Echo(clock);
+    const source = createFrameSource({ transport: this.#transport, prefixes, requestTimeoutMs, silenceMs });
     this.#loop = new SyncLoop({
-      source: createFrameSource({ transport: this.#transport, prefixes, requestTimeoutMs, silenceMs }),
+      source: options.share?.(source, JSON.stringify([resolved.urls, prefixes])) ?? source,
       clock,
       random,
       backoff,

@@ -1,0 +1,1 @@
+export { shareTabs, type ShareTabsOptions } from './share-tabs.ts';
