@@ -18,6 +18,7 @@ const DOORS: readonly Door[] = [
     entry: 'client/node/index',
     says: 'All of `attune-client`, with these in place of those of the same name, or in addition. `attune.X` is the `X` of `attune-client`.',
   },
+  { name: 'attune-client/tabs', entry: 'client/tabs/index', says: 'For pages: the tabs of one origin share one stream.' },
   { name: 'attune-client/testing', entry: 'client/testing/index', says: 'For the tests of an application.' },
 ];
 

@@ -5,19 +5,21 @@ import { parseMarkdown, tablesOf, withoutMarks } from '../../support/markdown.ts
 
 const page = parseMarkdown(readFileSync('docs/client.md', 'utf8'));
 
-/** The members of an options type, in a file of declarations. */
-function membersOf(entry: string): readonly string[] {
-  const [options] = withDeclarations([entry], (declarations) => declarations.exportsOf(entry).get('ConfigClientOptions') ?? []);
-  return [...(options?.text ?? '').matchAll(/^ {4}readonly (\w+)\??:/gm)].map(([, name = '']) => name);
-}
+const ENTRIES = ['client/client-options', 'client/node/config-client'];
+
+/** The members of the options types of both doors. */
+const options = (): readonly string[] =>
+  withDeclarations(ENTRIES, (declarations) =>
+    ENTRIES.flatMap((entry) => declarations.exportsOf(entry).get('ConfigClientOptions') ?? []),
+  ).flatMap(({ text }) => [...text.matchAll(/^ {4}readonly (\w+)\??:/gm)].map(([, name = '']) => name));
 
 describe('docs/client.md', () => {
   it('has a row for each option of the client, the doors together', () => {
     const rows = tablesOf(page)
       .filter(({ heading }) => heading === 'Options')
       .flatMap(({ rows: all }) => all.flatMap(([names = '']) => withoutMarks(names).split(', ')));
-    const options = [...membersOf('client/client-options'), ...membersOf('client/node/config-client')];
-    expect(options).toContain('snapshotFile');
-    expect(rows.toSorted()).toEqual(options.toSorted());
+    const expected = options();
+    expect(expected).toContain('snapshotFile');
+    expect(rows.toSorted()).toEqual(expected.toSorted());
   }, 60_000);
 });
