@@ -1,4 +1,6 @@
-import { describe, expectTypeOf, test } from 'vitest';
+import { type } from 'arktype';
+import * as v from 'valibot';
+import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { ConfigClient, type ClientStatus, type JsonValue } from '../../../src/client/index.ts';
 
@@ -104,6 +106,39 @@ describe('with a schema', () => {
         if (change.key === 'billing/retry' && change.type === 'updated') expectTypeOf(change.oldValue).toEqualTypeOf<Retry>();
       }
     });
+  });
+});
+
+describe('with a schema of any library', () => {
+  const mixed = new ConfigClient({
+    url: 'http://127.0.0.1:1',
+    prefix: 'any/',
+    schema: {
+      'any/zod': z.number().default(1),
+      'any/valibot': v.optional(v.object({ host: v.string(), port: v.number() })),
+      'any/arktype': type({ mode: "'on' | 'off'" }),
+    },
+  });
+
+  test('values, changes and what set takes are inferred', () => {
+    expectTypeOf(mixed.get('any/zod')).toEqualTypeOf<number>();
+    expectTypeOf(mixed.get('any/valibot')).toEqualTypeOf<{ host: string; port: number } | undefined>();
+    expectTypeOf(mixed.get('any/arktype')).toEqualTypeOf<{ mode: 'on' | 'off' } | undefined>();
+    void (() => mixed.set('any/arktype', { mode: 'on' }));
+    // @ts-expect-error neither on nor off
+    void (() => mixed.set('any/arktype', { mode: 'maybe' }));
+    // @ts-expect-error the port is missing
+    void (() => mixed.set('any/valibot', { host: 'h' }));
+    mixed.watch('any/valibot', (address) => {
+      expectTypeOf(address).toEqualTypeOf<{ host: string; port: number } | undefined>();
+    })();
+  });
+
+  test('defaults are read, and what does not fit is refused before it is sent', async () => {
+    expect([mixed.get('any/zod'), mixed.get('any/valibot'), mixed.get('any/arktype')]).toEqual([1, undefined, undefined]);
+    const wrong = { mode: 'maybe' } as unknown as { mode: 'on' };
+    await expect(mixed.set('any/arktype', wrong)).rejects.toMatchObject({ code: 'SCHEMA_VIOLATION' });
+    await expect(mixed.set('any/valibot', { host: 'h' } as never)).rejects.toMatchObject({ code: 'SCHEMA_VIOLATION' });
   });
 });
 
