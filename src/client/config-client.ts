@@ -20,7 +20,7 @@ import { createView, type ConfigView } from './view.ts';
 import { nextChange, untilValue } from './waiting.ts';
 import type { SetOptions, UpdateOptions, WriteOptions, Writer, WriteResult } from './writer.ts';
 
-/** Ends a loop over `changes` when `signal` aborts. */
+/** What a loop over `changes` hears of, and what ends it. */
 export interface ChangesOptions {
   /** Within the client's prefixes. Default: all of them. */
   readonly prefix?: string;
@@ -296,6 +296,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     return this.#whileOpen(key, options.signal, async (signal) => (await this.#loadWriter()).delete(key, options, signal));
   }
 
+  /** Whether what `get` answers is current. A new object each time it is read. */
   get status(): ClientStatus {
     return statusOf(this.#loop.state);
   }

@@ -3,6 +3,7 @@ import type { FrameRequest, FrameSource } from '../frame-source.ts';
 import type { ServerFrame } from '../frames.ts';
 import { Copy } from './copy.ts';
 
+/** Who shares. */
 export interface ShareTabsOptions {
   /**
    * Clients of one origin with the same name, servers and prefixes share. Who may see different things (another user, another token) must
