@@ -9,5 +9,5 @@ export function knownState(revision: number, count = 2): LastKnown {
     contentType: 'application/json',
     metadata: { owner: 'me' },
   }));
-  return { savedAt: 1_700_000_000_000 + revision, revision, items: items as unknown as LastKnown['items'] };
+  return { savedAt: 1_700_000_000_000 + revision, revision, items };
 }

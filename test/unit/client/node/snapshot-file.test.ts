@@ -322,9 +322,9 @@ describe('writing', () => {
       const ready = performance.now();
     `;
     const path = join(temporaryFolder(), 'snapshot.json');
-    expect(execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, path], { encoding: 'utf8' })).toBe(
-      'true\n',
-    );
+    expect(
+      execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, path], { encoding: 'utf8', timeout: 8_000 }),
+    ).toBe('true\n');
     expect(readFileSync(path, 'utf8')).toContain('"revision":1,');
   });
 });
@@ -381,7 +381,7 @@ describe('a file that cannot be written', () => {
       change(1);
       await eventually(() => expect(clock.pending).toEqual([RETRY_INTERVAL_MS]));
       expect(errors).toMatchObject([{ cause: { code: 'EACCES' } }]);
-      await asOwner(() => chmodSync(folder, 0o777));
+      asOwner(() => chmodSync(folder, 0o777));
       clock.advance(RETRY_INTERVAL_MS);
       await eventually(() => expect(stored()).toBe(1));
     });
