@@ -67,10 +67,10 @@ describe('the package attune-client, installed into an empty folder', () => {
     expect(stderr).toBe('');
     return JSON.parse(stdout);
   };
-  const compile = (name: string, source: string, options: object): string => {
-    writeFileSync(join(folder, `${name}.mts`), source);
+  const compile = (name: string, source: string, options: object, extension = 'mts'): string => {
+    writeFileSync(join(folder, `${name}.${extension}`), source);
     const compilerOptions = { target: 'es2023', strict: true, noEmit: true, skipLibCheck: false, ...options };
-    writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify({ compilerOptions, files: [`${name}.mts`] }));
+    writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify({ compilerOptions, files: [`${name}.${extension}`] }));
     try {
       return run(resolve('node_modules/.bin/tsc'), '-p', `tsconfig.${name}.json`);
     } catch (error) {
@@ -130,6 +130,14 @@ describe('the package attune-client, installed into an empty folder', () => {
     const source = [...DOORS.map((door, index) => `export * as door${index} from '${door}';`), TYPED_USE].join('\n');
     const types = { types: ['node'], typeRoots: [resolve('node_modules/@types')] };
     expect(compile('node', source, { module: 'nodenext', lib: ['es2023'], ...types })).toBe('');
+  });
+
+  it('has types that hold where modules are CommonJS', () => {
+    const source = DOORS.map(
+      (door, index) => `import door${index} = require('${door}');\nexport const made${index}: object = door${index};`,
+    );
+    const types = { types: ['node'], typeRoots: [resolve('node_modules/@types')] };
+    expect(compile('main', source.join('\n'), { module: 'nodenext', lib: ['es2023'], ...types }, 'cts')).toBe('');
   });
 
   it.each(DOORS.slice(0, 2))('%s speaks with a service, and its process ends by itself after close', async (door) => {

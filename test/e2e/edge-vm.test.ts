@@ -33,3 +33,23 @@ it('the client runs where there is neither process nor Buffer: connects, reads, 
   expect(JSON.parse(seen)).toEqual([10, 20, 30, true, 'closed', 'undefined', 'undefined']);
   await expect.poll(() => service.server.streams.size).toBe(0);
 });
+
+it('attune-client/testing runs there too', async () => {
+  const vm = new EdgeVM();
+  vm.evaluate(await bundleScript('src/client/testing/index.ts', 'testing'));
+  const seen = await vm.evaluate<Promise<string>>(`
+    (async () => {
+      const config = await testing.createTestConfig({ values: { size: 10 }, onError: () => undefined });
+      const seen = [config.client.get('size')];
+      config.client.watch('size', (value) => seen.push(value));
+      await config.set('size', 20);
+      await config.goOffline();
+      await config.set('size', 30);
+      await config.goOnline();
+      await config.client.set('size', 40);
+      await config.close();
+      return JSON.stringify([...seen, config.client.status.state]);
+    })()
+  `);
+  expect(JSON.parse(seen)).toEqual([10, 20, 30, 40, 'closed']);
+});

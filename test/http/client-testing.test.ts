@@ -4,7 +4,7 @@ import { systemClock } from '../../src/client/clock.ts';
 import { ConfigClient, type AttuneError, type Clock, type JsonValue } from '../../src/client/index.ts';
 import { createTestConfig } from '../../src/client/testing/index.ts';
 import { STATUS_OF_CODE } from '../../src/client/testing/problem-answer.ts';
-import { configItemSchema } from '../../src/core/item-schema.ts';
+import { configChangeEventSchema, configItemSchema } from '../../src/core/item-schema.ts';
 import type { Random } from '../../src/conformance/random.ts';
 import { PROBLEMS } from '../../src/server/http/problem.ts';
 import { eventually } from '../support/eventually.ts';
@@ -237,12 +237,20 @@ describe('attune-client/testing', () => {
     expect(STATUS_OF_CODE).toEqual(Object.fromEntries(Object.entries(PROBLEMS).map(([code, { status }]) => [code, status])));
   });
 
-  test('answers items of the shape the API documents', async () => {
+  test('answers items and changes of the shape the API documents', async () => {
     await using config = await createTestConfig({ values: { a: { b: 1 } } });
     const answer = await config.fetch(`${config.url}/api/v1/configs/a`);
     const item = configItemSchema.parse(await answer.json());
     expect(answer.headers.get('etag')).toBe(`"${item.etag}"`);
     const again = await config.fetch(`${config.url}/api/v1/configs/a`, { headers: { 'if-none-match': `"${item.etag}"` } });
     expect(again.status).toBe(304);
+
+    await config.delete('a');
+    const stream = await config.fetch(`${config.url}/api/v1/watch?since=${item.etag}`);
+    const { value: frame } = await stream.body!.getReader().read();
+    const [, id, event, data = ''] = /^id: (.+)\nevent: (.+)\ndata: (.+)\n\n$/.exec(new TextDecoder().decode(frame)) ?? [];
+    const change = configChangeEventSchema.parse(JSON.parse(data).changes[0]);
+    expect([event, change.type, change.oldValue]).toEqual(['change', 'deleted', { b: 1 }]);
+    expect(id).toBe(answer.headers.get('attune-cursor')?.replace(/\d+$/, String(change.version)));
   });
 });

@@ -6,7 +6,8 @@ import { parseKey } from '../../core/key.ts';
 import { jsonProblem } from '../json-value.ts';
 import { MemoryStore, type StoredWrite } from './memory-store.ts';
 import { matches, MemoryStream, type StreamFilter } from './memory-stream.ts';
-import { isAnswerable, problemAnswer } from './problem-answer.ts';
+import { Outage } from './outage.ts';
+import { problemAnswer } from './problem-answer.ts';
 import { parsePutEnvelope } from './put-envelope.ts';
 import { parseCondition } from './write-condition.ts';
 
@@ -14,6 +15,7 @@ import { parseCondition } from './write-condition.ts';
 export const MEMORY_URL = 'http://attune.test';
 
 const ITEMS_PATH = '/api/v1/configs/';
+const STREAM_PATH = '/api/v1/watch';
 const MAX_SNAPSHOT_ITEMS = 256;
 
 type InitialValues = Readonly<Record<string, JsonValue | undefined>>;
@@ -30,31 +32,18 @@ interface Exchange {
 export class MemoryService {
   #store = new MemoryStore();
   readonly #streams = new Set<MemoryStream>();
-  #outage: { readonly cause: unknown } | undefined;
-  /** Streams asked for during an outage: like a connection to a host that does not answer. */
-  readonly #held = new Set<() => void>();
+  readonly #outage = new Outage();
+
+  /** For any client. */
+  readonly fetch: typeof fetch = (input, init) => this.#fetch(input, init, false);
+
+  /** For a client by whose clock time stands still: its stream waits for the end of an outage, whatever the cause. */
+  readonly patientFetch: typeof fetch = (input, init) => this.#fetch(input, init, true);
 
   /** @throws {AttuneError} values that a server refuses. */
   constructor(values: InitialValues) {
     putAll(this.#store, values);
   }
-
-  readonly fetch: typeof fetch = async (input, init = {}) => {
-    const signal = init.signal ?? undefined;
-    signal?.throwIfAborted();
-    const url = new URL(typeof input === 'string' ? input : 'href' in input ? input.href : input.url);
-    const exchange = { method: init.method ?? 'GET', url, headers: new Headers(init.headers), body: init.body, signal };
-    const isStream = url.pathname === '/api/v1/watch';
-    while (isStream && this.#outage) await this.#online(signal);
-    if (this.#outage && !isAnswerable(this.#outage.cause)) throw new TypeError('fetch failed', { cause: this.#outage.cause });
-    try {
-      if (isAnswerable(this.#outage?.cause)) throw this.#outage.cause;
-      return isStream ? this.#openStream(exchange) : this.#answer(exchange);
-    } catch (error) {
-      if (isAttuneError(error)) return problemAnswer(error, this.#position());
-      throw error;
-    }
-  };
 
   /** Stores a value as another client does. @throws {AttuneError} what a server refuses. */
   set(key: string, value: JsonValue): StoredWrite {
@@ -77,13 +66,12 @@ export class MemoryService {
   }
 
   goOffline(cause: unknown): void {
-    this.#outage = { cause };
+    this.#outage.begin(cause);
     for (const stream of [...this.#streams]) stream.fail(new TypeError('terminated', { cause }));
   }
 
   goOnline(): void {
-    this.#outage = undefined;
-    for (const release of [...this.#held]) release();
+    this.#outage.end();
   }
 
   /** Resolves when every reader has dealt with everything it was sent. */
@@ -92,25 +80,28 @@ export class MemoryService {
   }
 
   /** Sends every client away. */
-  async close(cause: unknown): Promise<void> {
-    for (const stream of this.#streams) stream.write('goaway', { retryMs: 0 });
-    await this.idle();
-    for (const stream of [...this.#streams]) stream.end();
-    this.goOffline(cause);
+  close(cause: unknown): void {
+    this.#outage.begin(cause);
+    for (const stream of [...this.#streams]) {
+      stream.write('goaway', { retryMs: 0 });
+      stream.end();
+    }
   }
 
-  #online(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (then: () => void) => (): void => {
-        this.#held.delete(release);
-        signal?.removeEventListener('abort', abort);
-        then();
-      };
-      const release = settle(resolve);
-      const abort = settle(() => reject(signal?.reason as Error));
-      this.#held.add(release);
-      signal?.addEventListener('abort', abort);
-    });
+  async #fetch(input: Parameters<typeof fetch>[0], init: RequestInit = {}, isPatient: boolean): Promise<Response> {
+    const signal = init.signal ?? undefined;
+    signal?.throwIfAborted();
+    const url = new URL(typeof input === 'string' ? input : 'href' in input ? input.href : input.url);
+    const exchange = { method: init.method ?? 'GET', url, headers: new Headers(init.headers), body: init.body, signal };
+    const isStream = url.pathname === STREAM_PATH;
+    if (isStream) await this.#outage.over(signal, isPatient);
+    try {
+      this.#outage.check();
+      return isStream ? this.#openStream(exchange) : this.#answer(exchange);
+    } catch (error) {
+      if (isAttuneError(error)) return problemAnswer(error, this.#position());
+      throw error;
+    }
   }
 
   #answer(exchange: Exchange): Response {

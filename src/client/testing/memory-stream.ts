@@ -53,9 +53,11 @@ export class MemoryStream {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Ends the stream as a server does that closes it; what was not read is lost. */
+  /** Ends the stream as a server does that closes it, after what was written. */
   end(): void {
-    if (!this.#isEnded) this.#controller?.close();
+    if (this.#isEnded) return;
+    for (const frame of this.#waiting.splice(0)) this.#controller?.enqueue(encoder.encode(frame));
+    this.#controller?.close();
     this.#finish();
   }
 

@@ -42,7 +42,10 @@ export interface TestConfig<S extends ConfigSchema | undefined = undefined> exte
   goOnline(): Promise<void>;
   /** Closes the client. Idempotent. */
   close(): Promise<void>;
-  /** With `fetch`, for code that makes its own client: `new ConfigClient({ ...options, url: config.url, fetch: config.fetch })`. */
+  /**
+   * With `fetch`, for code that makes its own client: `new ConfigClient({ ...options, url: config.url, fetch: config.fetch })`. That one
+   * lives by its own clock; `set` and its like wait for its watchers too, `goOffline` and `goOnline` do not.
+   */
   readonly url: string;
   readonly fetch: typeof fetch;
 }
@@ -66,7 +69,7 @@ export async function createTestConfig<const S extends ConfigSchema | undefined 
   const { values = {}, schema, prefix = '', onError } = options;
   const service = new MemoryService(values);
   const clientOptions: ConfigClientOptions<S> = {
-    ...{ url: MEMORY_URL, prefix, fetch: service.fetch, clock: stillClock, random: () => 0 },
+    ...{ url: MEMORY_URL, prefix, fetch: service.patientFetch, clock: stillClock, random: () => 0 },
     ...(schema !== undefined && { schema }),
     ...(onError && { onError }),
   };

@@ -205,6 +205,15 @@ describe('an outage', () => {
     expect(await config.client.set('a', 9)).toMatchObject({ created: false });
   });
 
+  it('lets a start be refused, as wrong credentials are', async () => {
+    const { config } = await quiet();
+    await config.goOffline(new AttuneError('UNAUTHENTICATED', 'who are you?'));
+    const starting = ConfigClient.connect({ url: config.url, fetch: config.fetch, prefix: '', onError: () => undefined });
+    await expect(starting).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message: 'who are you?' });
+    await config.goOnline();
+    expect(config.client.status.state).toBe('live');
+  });
+
   it('shows its cause in the status', async () => {
     const { config } = await quiet();
     await config.goOffline(new Error('cable cut'));
@@ -259,7 +268,18 @@ describe('close', () => {
   it('sends other clients away', async () => {
     const { config } = await quiet();
     const other = await open(ConfigClient.connect({ url: config.url, fetch: config.fetch, prefix: '', onError: () => undefined }));
+    const states: string[] = [];
+    const isAway = new Promise<void>((resolve) => other.onStatus(({ state }) => (states.push(state), resolve())));
     await config.close();
-    expect(other.status.state).toBe('stale');
+    await isAway;
+    expect(states).toEqual(['stale']);
+  });
+
+  it('does not wait for a stream that nobody reads', async () => {
+    const config = await createTestConfig();
+    const { body } = await config.fetch(`${config.url}/api/v1/watch?snapshot`);
+    await config.close();
+    const text = await new Response(body).text();
+    expect(text).toMatch(/^id: .+\nevent: synced\n[^]+event: goaway\n/);
   });
 });
