@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { z } from 'zod';
@@ -9,12 +9,13 @@ import { copySources, packInto, type PackedPackage } from './pack.ts';
 const NAME = 'attune-client';
 const SOURCES = ['tsconfig.json', 'tsconfig.build.json', 'LICENSE', 'src/core', 'src/client'];
 
-/** Where each door of the package stands in the sources, if it is built yet. */
+/** Where each door of the package stands in the sources. */
 const DOORS = Object.entries({
   '.': 'client/index',
   './node': 'client/node/index',
+  './tabs': 'client/tabs/index',
   './testing': 'client/testing/index',
-}).filter(([, path]) => existsSync(`src/${path}.ts`));
+});
 
 /** The doors that stand open in browsers, as files of the package. */
 export const BROWSER_DOORS = DOORS.filter(([door]) => door !== './node').map(([, path]) => `dist/${path}.js`);

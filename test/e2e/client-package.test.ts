@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packClient } from '../../scripts/client-package.ts';
 import { HttpService } from '../support/http-service.ts';
 
-const DOORS = ['attune-client', 'attune-client/node', 'attune-client/testing'];
+const DOORS = ['attune-client', 'attune-client/node', 'attune-client/tabs', 'attune-client/testing'];
 const FOR_BROWSERS = DOORS.filter((door) => door !== 'attune-client/node');
 
 /** A program over a client of `door`: it reads, watches and writes, and must end by itself. */
@@ -38,12 +38,13 @@ const TESTING_PROGRAM = `
 /** Were anything of it any, as what cannot be resolved is, the expected errors would be missing. */
 const TYPED_USE = `
   import { ConfigClient, isAttuneError, type ClientStatus, type JsonValue, type StandardSchema } from 'attune-client';
+  import { shareTabs } from 'attune-client/tabs';
   import { createTestConfig } from 'attune-client/testing';
   const size: StandardSchema<number | undefined, number> = {
     '~standard': { version: 1, vendor: 'own', validate: (value) => ({ value: Number(value) }) },
   };
   export async function use(): Promise<number> {
-    await using config = await ConfigClient.connect({ url: 'http://127.0.0.1:8080', prefix: '', schema: { size } });
+    await using config = await ConfigClient.connect({ url: 'http://127.0.0.1:8080', prefix: '', schema: { size }, share: shareTabs({ name: 'shop' }) });
     using stop = config.watch('size', (value: number) => value);
     // @ts-expect-error There is no such key.
     config.get('sise');
