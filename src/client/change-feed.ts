@@ -21,10 +21,11 @@ export class ChangeFeed<C extends FeedChange> implements AsyncIterableIterator<C
   #isEnded = false;
   readonly #readers: ((result: IteratorResult<C, undefined>) => void)[] = [];
   readonly #limit: number;
-  readonly #onReturn: () => void;
+  readonly #onEnd: () => void;
 
-  constructor(onReturn: () => void, limit = FEED_LIMIT) {
-    this.#onReturn = onReturn;
+  /** `onEnd` is called whenever it is ended, by whomever. */
+  constructor(onEnd: () => void, limit = FEED_LIMIT) {
+    this.#onEnd = onEnd;
     this.#limit = limit;
   }
 
@@ -43,6 +44,7 @@ export class ChangeFeed<C extends FeedChange> implements AsyncIterableIterator<C
   /** Ends the loop over this feed; what waits is still delivered, unless `discard`. */
   end(discard = false): void {
     this.#isEnded = true;
+    this.#onEnd();
     if (discard) {
       this.#queue = [];
       this.#merged = undefined;
@@ -58,7 +60,6 @@ export class ChangeFeed<C extends FeedChange> implements AsyncIterableIterator<C
   }
 
   return(): Promise<IteratorResult<C, undefined>> {
-    this.#onReturn();
     this.end(true);
     return Promise.resolve({ done: true, value: undefined });
   }

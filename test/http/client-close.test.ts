@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ConfigClient } from '../../src/client/index.ts';
@@ -70,6 +70,21 @@ describe('close', () => {
     const keys: string[] = [];
     for await (const { key } of changes) keys.push(key);
     expect(keys).toEqual(['b']);
+  });
+
+  test('leaves nothing on a signal that outlives it, of calls that ended nor of loops that go on', async () => {
+    await using server = await ScriptedServer.start();
+    const outliving = new AbortController();
+    const client = new ConfigClient({ url: server.url, prefix: '' });
+    const started = client.start({ signal: outliving.signal });
+    const stream = (await server.stream()).state(10, item('a', 1, 4));
+    await started;
+    const changes = client.changes({ signal: outliving.signal });
+    const next = changes.next();
+    await client.close();
+    expect((await next).done).toBe(true);
+    expect(getEventListeners(outliving.signal, 'abort')).toEqual([]);
+    await stream.closed;
   });
 
   test('ends calls under way and waits', async () => {
