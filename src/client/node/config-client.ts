@@ -9,6 +9,7 @@ import { parseFilePath } from './file-path.ts';
 import { OverridesFile } from './overrides-file.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 
+/** Those of the core, and the files. */
 export interface ConfigClientOptions<S extends ConfigSchema | undefined = undefined> extends CoreOptions<S> {
   /**
    * Keeps the last known state, for a start without a server. Written whole or not at all, for its owner only, at most once a second and at

@@ -9,6 +9,7 @@ import { stillClock } from './still-clock.ts';
 
 type Values<S extends ConfigSchema | undefined> = { readonly [K in KeyOf<S>]?: JsonValue };
 
+/** None is required. */
 export interface TestConfigOptions<S extends ConfigSchema | undefined = undefined> {
   /** What the service holds at first; any JSON, as in production, whether it fits the schema or not. */
   readonly values?: Values<S>;
@@ -20,6 +21,7 @@ export interface TestConfigOptions<S extends ConfigSchema | undefined = undefine
   readonly onError?: (error: unknown) => void;
 }
 
+/** A client under test, and what happens to its service. */
 export interface TestConfig<S extends ConfigSchema | undefined = undefined> extends AsyncDisposable {
   /** For the code under test: the real client, live. */
   readonly client: ConfigClient<S>;
