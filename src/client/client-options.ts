@@ -4,7 +4,6 @@ import { keyProblem, prefixProblem, quoteForMessage } from '../core/key.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LastKnownStore, OverrideSource } from './durable.ts';
 import type { ConfigSchema } from './schema.ts';
-import type { FrameSource } from './frame-source.ts';
 import { parseServerUrls, type ServerUrls } from './server-urls.ts';
 
 /** Only `url` and `prefix` are required. */
@@ -32,11 +31,17 @@ export interface ConfigClientOptions<S extends ConfigSchema | undefined = undefi
   /** Values that win over what the servers say; `attune-client/node` has a file. Watchers hear what shows. */
   readonly overrides?: OverrideSource;
   /** Shares one connection with others: `shareTabs` of `attune-client/tabs`. Left out: none. */
-  readonly share?: (source: FrameSource, scope: string) => FrameSource;
+  readonly share?: Sharing;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests: from 0 to 1, as `Math.random`. */
   readonly random?: () => number;
+}
+
+/** How connections are shared; made by `shareTabs`. */
+export interface Sharing {
+  /** For the SDK itself. */
+  readonly wrap: unknown;
 }
 
 export interface ResolvedOptions {

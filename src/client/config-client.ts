@@ -6,7 +6,7 @@ import { ChangeFeed } from './change-feed.ts';
 import { resolveOptions, warnOnConsole, type ConfigClientOptions, type ResolvedOptions } from './client-options.ts';
 import type { LastKnown } from './durable.ts';
 import { Echo } from './echo.ts';
-import { createFrameSource } from './frame-source.ts';
+import { createFrameSource, type WrapSource } from './frame-source.ts';
 import { Listeners, type StopFunction } from './listeners.ts';
 import { Overlay } from './overlay.ts';
 import { expectDefaults, isRefusal, Readiness, type StartOptions } from './readiness.ts';
@@ -26,6 +26,9 @@ export interface ChangesOptions {
   readonly prefix?: string;
   readonly signal?: AbortSignal;
 }
+
+/** How long a start waits beyond its deadline for a kept state that is still being read. */
+const LOAD_GRACE_MS = 1_000;
 
 interface Feed {
   readonly prefix: string;
@@ -53,6 +56,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
   #overrides: 'closed' | 'opening' | 'open' = 'closed';
+  #loading: Promise<void> | undefined;
   #lastKnown: LastKnown | undefined;
   #closing: Promise<void> | undefined;
 
@@ -72,9 +76,10 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
       fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     });
     this.#echo = new Echo(clock);
+    const wrap = options.share?.wrap as WrapSource | undefined;
     const source = createFrameSource({ transport: this.#transport, prefixes, requestTimeoutMs, silenceMs });
     this.#loop = new SyncLoop({
-      source: options.share?.(source, JSON.stringify([resolved.urls, prefixes])) ?? source,
+      source: wrap?.(source, JSON.stringify([resolved.urls, prefixes])) ?? source,
       clock,
       random,
       backoff,
@@ -143,18 +148,23 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   }
 
   /** @throws {NotReadyError} there is nothing to serve. @throws {AttuneError} the server refuses this client: then nothing else may serve it. */
-  #serveWithoutServer(timeoutMs: number): void {
-    if (this.#loop.state.source === 'memory') return;
+  async #serveWithoutServer(timeoutMs: number): Promise<void> {
+    // A file that is being read is worth a moment more, one that hangs is not.
+    const { clock } = this.#options;
+    let cancel: () => void = () => undefined;
+    await Promise.race([this.#loading, new Promise<void>((resolve) => (cancel = clock.after(LOAD_GRACE_MS, resolve)))]);
+    cancel();
+    if (this.#loop.state.source === 'memory' || this.#closing) return;
     const { urls, prefixes } = this.#options;
     const lastFailure = this.#loop.state.trouble?.cause;
     if (isRefusal(lastFailure)) throw lastFailure;
     if (this.#lastKnown && this.#loop.state.source === 'none') {
-      const { items, revision } = this.#lastKnown;
+      const { items, revision, savedAt } = this.#lastKnown;
       this.#publish(this.#replica.replace(items, revision, true));
-      this.#loop.serve('file');
+      this.#loop.serve({ source: 'file', revision, since: savedAt });
     } else {
       expectDefaults({ urls, prefixes, missing: this.#values.missing(), lastFailure }, timeoutMs);
-      this.#loop.serve('defaults');
+      this.#loop.serve({ source: 'defaults', revision: 0, since: clock.now() });
     }
   }
 
@@ -172,7 +182,9 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
       this.#overrides = 'open';
       this.#tellReady();
     };
-    lastKnown?.load(prefixes).then((kept) => (this.#lastKnown = kept), report);
+    this.#loading = lastKnown?.load(prefixes).then((kept) => {
+      this.#lastKnown = kept;
+    }, report);
     if (overrides) void overrides.open(onValues).catch(report).then(onOpened);
     else onOpened();
   }

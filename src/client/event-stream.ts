@@ -5,6 +5,12 @@ import { mediaTypeOf } from './media-type.ts';
 import { refusalOf } from './refusal.ts';
 import { reasonOf, type Outgoing, type Transport } from './transport.ts';
 
+/**
+ * For the first byte after an answer has begun. A server sends one with the head of its answer, so that what is later is held back; three of
+ * these pass within the time that a start waits.
+ */
+const FIRST_BYTE_MS = 1_000;
+
 /** One event of a stream, as it came. */
 export interface StreamFrame {
   /** `message` where the server named none. */
@@ -23,7 +29,7 @@ export interface EventStreamOptions {
   readonly connectTimeoutMs: number;
   readonly silenceMs: number;
   readonly maxFrameChars: number;
-  /** The first byte has come. It has as long as connecting; a server says something at once. */
+  /** The first byte has come. It has {@link FIRST_BYTE_MS}: a server says something at once. */
   readonly onHeard?: (() => void) | undefined;
   readonly onOpen?: ((server: string) => void) | undefined;
   readonly onRetry?: ((retryMs: number) => void) | undefined;
@@ -64,7 +70,7 @@ export async function* readEventStream(transport: Transport, options: EventStrea
     const decoder = new TextDecoder('utf-8', { fatal: true });
     const reader: { read(): Promise<{ readonly value?: Uint8Array }> } = body.getReader();
     for (let isFirst = true; ; isFirst = false) {
-      const waitMs = isFirst ? Math.min(connectTimeoutMs, silenceMs) : silenceMs;
+      const waitMs = isFirst ? Math.min(FIRST_BYTE_MS, silenceMs) : silenceMs;
       link.expireAfter(waitMs);
       const { value } = await reader.read().catch((cause: unknown) => {
         const broke = `the stream from ${server} broke: ${reasonOf(cause)}`;

@@ -19,6 +19,9 @@ export interface FrameRequest {
 
 export type FrameSource = (request: FrameRequest) => AsyncIterable<ServerFrame>;
 
+/** What shares a source with others of the same scope: the same servers and prefixes. */
+export type WrapSource = (source: FrameSource, scope: string) => FrameSource;
+
 export interface FrameSourceOptions {
   readonly transport: Transport;
   readonly prefixes: readonly string[];

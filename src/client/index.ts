@@ -4,7 +4,7 @@ export type { BackoffOptions } from '../core/backoff.ts';
 export { AttuneError, ERROR_CODES, isAttuneError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 export type { ChangeType, ConfigChangeEvent, ConfigItem, JsonValue, Metadata } from '../core/item.ts';
 export { FEED_LIMIT } from './change-feed.ts';
-export type { ConfigClientOptions } from './client-options.ts';
+export type { ConfigClientOptions, Sharing } from './client-options.ts';
 export type { Clock } from './clock.ts';
 export { ConfigClient, type ChangesOptions } from './config-client.ts';
 export type { KnownItem, LastKnown, LastKnownStore, OverrideSource } from './durable.ts';

@@ -44,7 +44,7 @@ export class Readiness {
   readonly #waiters = new Set<Waiter>();
 
   /** Resolves with {@link ready}, rejects with {@link refuse}; at the deadline `onDeadline` decides: it returns, or throws. */
-  wait(options: StartOptions, clock: Clock, onDeadline: (timeoutMs: number) => void): Promise<void> {
+  wait(options: StartOptions, clock: Clock, onDeadline: (timeoutMs: number) => Promise<void>): Promise<void> {
     const { timeoutMs = DEFAULT_START_TIMEOUT_MS, signal } = options;
     return new Promise<void>((resolve, reject) => {
       const release = (): void => {
@@ -63,14 +63,7 @@ export class Readiness {
         },
       };
       const onAbort = (): void => waiter.reject(signal?.reason as Error);
-      const cancelTimer = clock.after(timeoutMs, () => {
-        try {
-          onDeadline(timeoutMs);
-          waiter.resolve();
-        } catch (error) {
-          waiter.reject(error as Error);
-        }
-      });
+      const cancelTimer = clock.after(timeoutMs, () => void onDeadline(timeoutMs).then(waiter.resolve, waiter.reject));
       this.#waiters.add(waiter);
       if (signal?.aborted) onAbort();
       else signal?.addEventListener('abort', onAbort, { once: true });

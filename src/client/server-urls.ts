@@ -15,16 +15,16 @@ export function parseServerUrls(url: string | readonly string[]): ServerUrls {
 }
 
 function parseServerUrl(text: string): string {
-  if (!URL.canParse(text)) throw new InvalidArgumentError(`url ${quoteForMessage(text)} is not a URL; write it as http://host:8080`);
+  // No message may repeat a password.
+  const shown = quoteForMessage(text.replace(/^(\w*:\/*)?.*@/s, '$1…@'));
+  if (!URL.canParse(text)) throw new InvalidArgumentError(`url ${shown} is not a URL; write it as http://host:8080`);
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new InvalidArgumentError(`url ${quoteForMessage(text)} is not http or https; write it as http://host:8080`);
+    throw new InvalidArgumentError(`url ${shown} is not http or https; write it as http://host:8080`);
   }
-  // The message must not repeat a password.
   if (url.username !== '' || url.password !== '') {
     throw new InvalidArgumentError(`url for ${url.host} holds a user name or password; give credentials as 'token' instead`);
   }
-  if (url.search !== '' || url.hash !== '')
-    throw new InvalidArgumentError(`url ${quoteForMessage(text)} has a query or fragment; leave it out`);
+  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError(`url ${shown} has a query or fragment; leave it out`);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }

@@ -1,4 +1,3 @@
-import type { Revision } from '../core/revision.ts';
 import type { SyncState } from './sync.ts';
 
 /**
@@ -19,7 +18,7 @@ export type ClientStatus =
 
 export function statusOf(state: SyncState): ClientStatus {
   const { phase, source, trouble } = state;
-  const revision: Revision | 0 = state.position?.revision ?? 0;
+  const revision = state.position?.revision ?? state.servedRevision;
   if (phase.name === 'closed') return { state: 'closed' };
   if (source === 'none')
     return { state: 'connecting', attempt: phase.name === 'idle' ? 0 : state.failures + (phase.name === 'waiting' ? 0 : 1) };

@@ -3,7 +3,7 @@ import { backoffMs, type BackoffOptions } from '../core/backoff.ts';
 import { UnavailableError } from '../core/errors.ts';
 import type { Clock } from './clock.ts';
 import { isHeldBack, type FrameSource } from './frame-source.ts';
-import { INITIAL_SYNC, step, type SyncAction, type SyncEvent, type SyncState } from './sync.ts';
+import { INITIAL_SYNC, step, type Served, type SyncAction, type SyncEvent, type SyncState } from './sync.ts';
 
 export interface SyncLoopOptions {
   readonly source: FrameSource;
@@ -40,8 +40,8 @@ export class SyncLoop {
     this.#send({ type: 'start' });
   }
 
-  serve(source: 'file' | 'defaults'): void {
-    this.#send({ type: 'serve', source, at: this.#options.clock.now() });
+  serve(served: Served): void {
+    this.#send({ type: 'serve', served });
   }
 
   /** Resolves when the connection is given back. Idempotent. */

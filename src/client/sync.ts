@@ -29,6 +29,8 @@ export interface SyncState {
   readonly position: Position | undefined;
   /** What reads are served from while not live. */
   readonly source: 'none' | 'defaults' | 'file' | 'memory';
+  /** Of a kept state that serves: which one. */
+  readonly servedRevision: number;
   /** Since when, and why, the copy is not live; undefined while it is. */
   readonly trouble: Trouble | undefined;
   /** Of the connection, or of the next one. */
@@ -77,6 +79,15 @@ interface PartialSnapshot {
   readonly foreign: boolean;
 }
 
+/** What serves while there is no server. */
+export interface Served {
+  readonly source: 'file' | 'defaults';
+  /** 0 for defaults. */
+  readonly revision: number;
+  /** When it was the truth: milliseconds since 1970. */
+  readonly since: number;
+}
+
 export type SyncEvent =
   | { readonly type: 'start' }
   | { readonly type: 'frame'; readonly frame: ServerFrame; readonly at: number }
@@ -85,7 +96,7 @@ export type SyncEvent =
   | { readonly type: 'lost'; readonly cause: unknown; readonly at: number; readonly isSilent?: boolean }
   | { readonly type: 'timer'; readonly at: number }
   /** The last known state, or the complete defaults of the schema, shall serve until there is more. */
-  | { readonly type: 'serve'; readonly source: 'file' | 'defaults'; readonly at: number }
+  | { readonly type: 'serve'; readonly served: Served }
   | { readonly type: 'close' };
 
 export type SyncAction =
@@ -128,6 +139,7 @@ export const INITIAL_SYNC: SyncState = Object.freeze<SyncState>({
   phase: { name: 'idle' },
   position: undefined,
   source: 'none',
+  servedRevision: 0,
   trouble: undefined,
   transport: 'stream',
   silentStreams: 0,
@@ -153,7 +165,12 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
       return { state: { ...state, phase: { name: 'closed' } }, actions: [{ type: 'disconnect' }] };
     case 'serve':
       return state.source === 'none'
-        ? stay({ ...state, source: event.source, trouble: { since: event.at, cause: state.trouble?.cause } })
+        ? stay({
+            ...state,
+            source: event.served.source,
+            servedRevision: event.served.revision,
+            trouble: { since: event.served.since, cause: state.trouble?.cause },
+          })
         : stay(state);
     case 'retry':
       return phase.name === 'syncing' || phase.name === 'live'

@@ -135,6 +135,25 @@ describe('a kept state', () => {
     expect([config.get('app/a'), config.status.state]).toEqual([undefined, 'connecting']);
   });
 
+  test.each([401, 403])('serves nobody whom a proxy refuses in its own words either (%i)', async (status) => {
+    const lastKnown = new Shelf(keptState(known('app/a', 'secret')));
+    const refusing = async (): Promise<Response> => new Response('<h1>Sign in</h1>', { status, headers: { 'content-type': 'text/html' } });
+    await using config = new ConfigClient({ url: NOBODY, prefix: 'app/', lastKnown, fetch: refusing, ...FAST });
+    await expect(config.start(SOON)).rejects.toMatchObject({ code: status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED' });
+    expect(config.get('app/a')).toBeUndefined();
+  });
+
+  test('that is still being read at the deadline is waited for, and told with its age and revision', async () => {
+    const lastKnown = new Shelf(keptState(known('app/a', 'kept')));
+    lastKnown.load = () => new Promise((resolve) => setTimeout(() => resolve(lastKnown.kept), 50));
+    await using config = new ConfigClient({ url: NOBODY, prefix: 'app/', lastKnown, ...FAST });
+    await config.start({ timeoutMs: 0 });
+    expect([config.get('app/a'), config.status]).toMatchObject([
+      'kept',
+      { state: 'stale', source: 'file', revision: 99, since: new Date(1) },
+    ]);
+  });
+
   test('that cannot be loaded, or takes for ever, is as none', async () => {
     const errors: unknown[] = [];
     const broken: LastKnownStore = {

@@ -1,5 +1,6 @@
 import { UnavailableError } from '../../core/errors.ts';
-import type { FrameRequest, FrameSource } from '../frame-source.ts';
+import type { Sharing } from '../client-options.ts';
+import type { FrameRequest, FrameSource, WrapSource } from '../frame-source.ts';
 import type { ServerFrame } from '../frames.ts';
 import { Copy } from './copy.ts';
 
@@ -37,8 +38,8 @@ const SILENCE_MS = 150_000;
  * its frames on. When it is closed, another one goes on from its own cursor. Where the browser has no Web Locks or no BroadcastChannel each
  * tab has its own.
  */
-export function shareTabs({ name }: ShareTabsOptions): (source: FrameSource, scope: string) => FrameSource {
-  return (source, scope) => {
+export function shareTabs({ name }: ShareTabsOptions): Sharing {
+  const wrap: WrapSource = (source, scope) => {
     const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
     if (!locks || typeof BroadcastChannel === 'undefined') return source;
     const copy = new Copy();
@@ -54,6 +55,7 @@ export function shareTabs({ name }: ShareTabsOptions): (source: FrameSource, sco
       } else yield* follow(source, request, { copy, channelName, locks });
     };
   };
+  return { wrap };
 }
 
 interface Shared {

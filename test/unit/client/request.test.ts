@@ -39,7 +39,10 @@ describe('server URLs', () => {
   });
 
   test('with credentials are refused without repeating them', () => {
-    expect(() => parseServerUrls('http://me:secret@x')).toThrow(/^((?!secret).)*$/);
+    for (const url of ['http://me:secret@x', 'me:secret@x', 'http://me:se/secret@x', 'ftp://secret@x']) {
+      expect(() => parseServerUrls(url)).toThrow(/^((?!secret).)*$/);
+    }
+    expect(parseServerUrls('http://x/@team')).toEqual(['http://x/@team']);
     expect(() => createApi({ url: 'http://me:secret@x' })).toThrow(/token/);
   });
 });

@@ -108,10 +108,16 @@ describe('a refusal', () => {
 });
 
 describe('a state that was kept', () => {
-  const serveFile: SyncEvent = { type: 'serve', source: 'file', at: T0 + 5_000 };
+  const serveFile: SyncEvent = { type: 'serve', served: { source: 'file', revision: 7, since: T0 - 60_000 } };
 
   test('serves as stale until the first synced, which may be of any history', () => {
-    expect(statusOf(run(start, lost(), serveFile).state)).toMatchObject({ state: 'stale', source: 'file', cause: broken });
+    expect(statusOf(run(start, lost(), serveFile).state)).toEqual({
+      state: 'stale',
+      source: 'file',
+      revision: 7,
+      since: new Date(T0 - 60_000),
+      cause: broken,
+    });
     const { actions } = run(start, lost(), serveFile, timer, snapshot(3, 'a'), synced(3, 1));
     expect(actions).toMatchObject([{ type: 'replace', revision: 3, foreign: true }]);
     expect(run(start, snapshot(3, 'a'), serveFile, synced(3, 1)).actions).toMatchObject([{ type: 'replace', foreign: true }]);
@@ -346,7 +352,7 @@ describe('status', () => {
   });
 
   test('serves defaults as stale until the first synced', () => {
-    const serve: SyncEvent = { type: 'serve', source: 'defaults', at: T0 + 5_000 };
+    const serve: SyncEvent = { type: 'serve', served: { source: 'defaults', revision: 0, since: T0 + 5_000 } };
     expect(statusAfter(start, lost(), serve)).toEqual({
       state: 'stale',
       source: 'defaults',
