@@ -84,6 +84,24 @@ describe('a store that is put back to an earlier state', () => {
     expect(cluster.verdict()).toEqual([]);
   });
 
+  it('to a state that lacks nothing of ours, and is written past by other tools before the node looks', async () => {
+    await using cluster = await Cluster.start();
+    await cluster.write(cluster.node, { key: 'a', value: 'kept' });
+    const kept = cluster.store.position.revision;
+    for (let count = 0; count < 5; count++) await cluster.elsewhere();
+    await cluster.caughtUp(cluster.node);
+    const watcher = await connected(cluster);
+    cluster.node.provider.down();
+    await cluster.store.rollBack(kept);
+    await cluster.outside({ 'b/x': '"made in the past that the node knew"' });
+    for (let count = 0; count < 5; count++) await cluster.elsewhere();
+    cluster.node.provider.up();
+    await cluster.caughtUp(cluster.node);
+    await cluster.settle();
+    expect(resetsOf(watcher)).toEqual(['epoch']);
+    expect(cluster.verdict()).toEqual([]);
+  });
+
   it('under a node that is cut off while another one starts in it and writes the same key at the same revision', async () => {
     await using cluster = await Cluster.start();
     const survivor = cluster.node;

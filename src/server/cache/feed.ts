@@ -127,7 +127,7 @@ export class Feed {
       return;
     }
     if (step === 'resume') {
-      const verdict = await verifyHistory(provider, mirror, guard, signal);
+      const verdict = await verifyHistory(provider, mirror, guard, { prefix, signal });
       if (verdict === 'same') return;
       if (verdict === 'replaced') throw new HistoryEnded('the store was rolled back or replaced');
     }

@@ -1,4 +1,4 @@
-import type { ConfigProvider, Revision, StoredSnapshot } from '../../core/provider.ts';
+import { isAttuneError, type ConfigProvider, type Revision, type StoredSnapshot } from '../../core/provider.ts';
 import { deniesEntry, isSameEntry, type AppliedBatch, type Mirror } from './mirror.ts';
 
 /**
@@ -27,6 +27,10 @@ export function unmarkedHistory(provider: ConfigProvider, prefix: string): Histo
   return { join: head, renew: async () => undefined, continues: () => true, accepts: () => true, keys: [] };
 }
 
+/** Of a longer past a list is cheaper. */
+const MOST_REVISIONS_READ = 10_000;
+const QUIET_MS = 5_000;
+
 export type HistoryVerdict = 'same' | 'replaced' | 'unsure';
 
 /**
@@ -37,7 +41,7 @@ export async function verifyHistory(
   provider: ConfigProvider,
   mirror: Mirror,
   guard: HistoryGuard,
-  signal: AbortSignal,
+  { prefix, signal }: { readonly prefix: string; readonly signal: AbortSignal },
 ): Promise<HistoryVerdict> {
   const known = mirror.revision;
   const evidence = mirror.evidence();
@@ -61,5 +65,36 @@ export async function verifyHistory(
         return 'replaced';
     }
   }
-  return verdict;
+  return verdict === 'same' && !(await wasQuiet(provider, mirror, prefix, signal)) ? 'unsure' : verdict;
+}
+
+/**
+ * True if nothing under the prefix changed between the newest change the mirror knows and the revision it has reached, as the mirror believes.
+ * A store that was put back to before that revision, losing nothing of ours, and that others wrote to since shows no other trace.
+ */
+async function wasQuiet(provider: ConfigProvider, mirror: Mirror, prefix: string, signal: AbortSignal): Promise<boolean> {
+  const known = mirror.revision;
+  const newest = mirror.lastChange?.revision ?? known;
+  if (newest >= known || provider.capabilities.history !== 'full') return true;
+  if (known - newest > MOST_REVISIONS_READ) return false;
+  const reading = new AbortController();
+  const stop = (): void => reading.abort();
+  signal.addEventListener('abort', stop);
+  const timer = setTimeout(stop, QUIET_MS);
+  try {
+    const watch = provider.watch(prefix, { after: newest, signal: reading.signal });
+    watch.requestProgress();
+    for await (const { revision, changes } of watch) {
+      if (changes.length > 0) return revision > known;
+      if (revision >= known) return true;
+    }
+    return false;
+  } catch (error) {
+    if (isAttuneError(error, 'COMPACTED')) return false;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+    reading.abort();
+  }
 }

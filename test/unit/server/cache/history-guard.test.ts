@@ -17,7 +17,7 @@ async function mirrorOf(provider: ConfigProvider): Promise<Mirror> {
 }
 
 const verdict = (provider: ConfigProvider, mirror: Mirror, guard: HistoryGuard = unmarkedHistory(provider, 'p/')) =>
-  verifyHistory(provider, mirror, guard, signal);
+  verifyHistory(provider, mirror, guard, { prefix: 'p/', signal });
 
 describe('after a lost connection', () => {
   it('the history is the same when nothing happened', async () => {
@@ -44,6 +44,31 @@ describe('after a lost connection', () => {
     expect(await verdict(provider, mirror)).toBe('same');
     await set(provider, 'p/a', 'anew');
     expect(await verdict(provider, mirror)).toBe('same');
+  });
+
+  it('only a list can tell, where something changed in a past that the mirror takes for quiet', async () => {
+    const provider = new MemoryProvider();
+    await set(provider, 'p/a');
+    await set(provider, 'elsewhere');
+    const mirror = await mirrorOf(provider);
+    expect(await verdict(provider, mirror)).toBe('same');
+    const restored = new MemoryProvider();
+    await set(restored, 'p/a');
+    await set(restored, 'p/b');
+    await set(restored, 'elsewhere');
+    expect(await verdict(restored, mirror)).toBe('unsure');
+  });
+
+  it('only a list can tell, where that past is long, or is kept no more', async () => {
+    const provider = new MemoryProvider();
+    await set(provider, 'p/a');
+    for (let count = 0; count < 20; count++) await set(provider, 'elsewhere');
+    const mirror = await mirrorOf(provider);
+    expect(await verdict(provider, mirror)).toBe('same');
+    provider.compact(10 as Revision);
+    expect(await verdict(provider, mirror)).toBe('unsure');
+    for (let count = 0; count < 10_000; count++) await set(provider, 'elsewhere');
+    expect(await verdict(provider, await mirrorOf(provider))).toBe('unsure');
   });
 
   it('the history was replaced when the store is behind the mirror', async () => {
