@@ -12,6 +12,8 @@ export class TcpProxy implements AsyncDisposable {
   #budget = Infinity;
   #port = 0;
   #sent = 0;
+  /** When each connection was accepted, by `performance.now`. */
+  readonly acceptedAt: number[] = [];
 
   private constructor(targetPort: () => number) {
     this.#targetPort = targetPort;
@@ -79,6 +81,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
+    this.acceptedAt.push(performance.now());
     const target = connect(this.#targetPort(), '127.0.0.1');
     const pair = { client, target };
     this.#pairs.add(pair);
