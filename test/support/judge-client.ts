@@ -186,12 +186,14 @@ function explain(
   if (followed) return { knowledge: followed, next };
   for (let index = next; index < record.snapshots.length; index++) {
     const state = record.snapshots[index];
-    const adopted = state && adopt(histories, knowledge, state);
-    if (!adopted) continue;
-    if (sameCalls(adopted.difference, batch)) return { knowledge: adopted.knowledge, next: index + 1 };
+    const adopted = state ? adopt(histories, knowledge, state) : [];
+    const told = adopted.filter(({ difference }) => sameCalls(difference, batch)).map(({ knowledge: one }) => one);
     // Taken over without a call, as there was no difference.
-    const after = adopted.difference.length === 0 ? follow(adopted.knowledge, batch, record) : undefined;
-    if (after) return { knowledge: after, next: index + 1 };
+    const silent = adopted
+      .filter(({ difference }) => difference.length === 0)
+      .flatMap(({ knowledge: one }) => follow(one, batch, record) ?? []);
+    const [first] = [...told, ...silent];
+    if (first) return { knowledge: { ...first, histories: [...told, ...silent].flatMap((one) => one.histories) }, next: index + 1 };
   }
   return undefined;
 }
@@ -255,41 +257,49 @@ function takeOwn(
   };
 }
 
-/** What is known after the whole `state` was taken over, and the calls that owes. */
-function adopt(
-  histories: readonly TrueHistory[],
-  knowledge: Knowledge,
-  state: SentState,
-): { readonly knowledge: Knowledge; readonly difference: readonly Call[] } | undefined {
-  const { revision } = readCursor(state[0].cursor);
+interface Adoption {
+  readonly knowledge: Knowledge;
+  /** The calls it owes. */
+  readonly difference: readonly Call[];
+}
+
+/** What is known after the whole `state` was taken over, for each history its position may belong to. */
+function adopt(histories: readonly TrueHistory[], knowledge: Knowledge, state: SentState): readonly Adoption[] {
   const historiesAt = (cursor: string): TrueHistory[] => historiesOf(histories, cursor).flatMap((index) => histories[index] ?? []);
-  const possible = historiesAt(state[0].cursor);
-  if (possible.length === 0) return undefined;
-  const items = new Map<string, TrueItem>();
-  const ahead = new Map<string, number>();
-  for (const { prefixes, cursor } of state) {
-    const [history] = historiesAt(cursor);
-    if (!history) return undefined;
-    for (const [key, item] of stateAt(history, readCursor(cursor).revision, { keys: [], prefixes })) {
-      items.set(key, item);
-      if (item.version > revision) ahead.set(key, item.version);
+  return historiesAt(state[0].cursor).flatMap((history) => {
+    const items = new Map<string, TrueItem>();
+    const { revision } = readCursor(state[0].cursor);
+    const ahead = new Map<string, number>();
+    for (const { prefixes, cursor } of state) {
+      const possible = historiesAt(cursor);
+      const own = possible.includes(history) ? history : possible[0];
+      if (!own) return [];
+      for (const [key, item] of stateAt(own, readCursor(cursor).revision, { keys: [], prefixes })) {
+        items.set(key, item);
+        if (item.version > revision) ahead.set(key, item.version);
+      }
     }
-  }
-  // What a write of its own has brought is newer than the state, if the state is of the same history.
-  if (possible.some((one) => knowledge.histories.includes(one))) {
-    for (const [key, version] of knowledge.ahead) {
-      const own = knowledge.items.get(key);
-      if (version <= revision || !own) continue;
-      ahead.set(key, version);
-      items.set(key, own);
+    // What a write of its own has brought is newer than the state, if the state is of the same history.
+    if (knowledge.histories.includes(history)) {
+      for (const [key, version] of knowledge.ahead) {
+        const own = knowledge.items.get(key);
+        if (version <= revision || !own) continue;
+        ahead.set(key, version);
+        items.set(key, own);
+      }
     }
-  }
+    return [{ knowledge: { histories: [history], revision, items, ahead }, difference: differenceTo(items, knowledge, revision) }];
+  });
+}
+
+function differenceTo(items: ReadonlyMap<string, TrueItem>, knowledge: Knowledge, revision: number): readonly Call[] {
   const difference: Call[] = [];
   for (const [key, { version, content }] of items) {
     const known = knowledge.items.get(key);
     if (known?.content !== content) difference.push({ type: known ? 'updated' : 'created', key, version, content });
   }
-  for (const key of knowledge.items.keys())
+  for (const key of knowledge.items.keys()) {
     if (!items.has(key)) difference.push({ type: 'deleted', key, version: revision, content: undefined });
-  return { knowledge: { histories: possible, revision, items, ahead }, difference };
+  }
+  return difference;
 }
