@@ -212,6 +212,32 @@ describe('changes', () => {
     expect(client.get('app/ü')).toBe('🚲é');
   });
 
+  test.each([1_021, 65_536, 2_000_000])('arrive whole in a frame of more than 1 MB, in chunks of %i bytes', async (size) => {
+    const { client, stream, changes } = await live([]);
+    // No chunk of these sizes holds a whole number of its characters.
+    const large = 'zürich 🚲 '.repeat(90_000);
+    const data = JSON.stringify({ revision: 11, changes: [created('app/large', large, 11), created('app/end', 1, 11)] });
+    const bytes = Buffer.from(`id: e-11\nevent: change\ndata: ${data}\n\n`);
+    expect(bytes.byteLength).toBeGreaterThan(1_000_000);
+    for (let at = 0; at < bytes.byteLength; at += size) stream.write(bytes.subarray(at, at + size));
+    expect(await changes.through('app/end')).toHaveLength(1);
+    expect(client.get('app/large')).toBe(large);
+    expect(client.status).toMatchObject({ state: 'live', revision: 11 });
+  });
+
+  test('go on past an event of a name nobody knows, whose id is no position', async () => {
+    const { server, stream, changes, errors } = await live([item('app/a', 1, 4)]);
+    await stream
+      .frame('novelty', { revision: 99, changes: [updated('app/a', 'novel', 99)] }, 'e-99')
+      .write('event: novelty\nid: e-98\ndata: not even JSON\n\n')
+      .cut();
+    const second = await server.stream();
+    expect(second.lastEventId).toBe('e-10');
+    second.synced(10).change(11, updated('app/a', 2, 11), created('app/end', 1, 11));
+    expect(await changes.through('app/end')).toEqual([['updated', 'app/a', 1, 2, 11]]);
+    expect(errors).toMatchObject([{ code: 'UNAVAILABLE' }]);
+  });
+
   test('that come twice are told once', async () => {
     const { stream, changes, errors } = await live([item('app/a', 1, 4)]);
     const twice = [updated('app/a', 2, 11), created('app/b', 1, 11)];
