@@ -1,0 +1,181 @@
+import { describe, expect, test } from 'vitest';
+import { judgeClient, type ClientGuarantee, type ClientRecord, type Heard, type SentState } from '../../support/judge-client.ts';
+import { formatContent } from '../../support/recorded-store.ts';
+import type { TrueHistory } from '../../support/true-history.ts';
+
+const content = (value: unknown): string => formatContent(value, 'application/json', {});
+
+/** Revision 1 begins the epoch, 2 to 6 are changes. */
+const HISTORY: TrueHistory = {
+  chains: [[{ id: 'e', from: 1 }]],
+  batches: [
+    { revision: 1, changes: [] },
+    { revision: 2, changes: [{ key: 'a', content: content(1) }] },
+    { revision: 3, changes: [{ key: 'a', content: content(2) }] },
+    { revision: 4, changes: [{ key: 'b', content: content('x') }] },
+    { revision: 5, changes: [{ key: 'a', content: undefined }] },
+    { revision: 6, changes: [{ key: 'b', content: content('y') }] },
+  ],
+};
+/** After revision 3 the store was put back, and went another way. */
+const RESTORED: TrueHistory = {
+  chains: [[{ id: 'e', from: 1 }], [{ id: 'f', from: 4 }]],
+  batches: [...HISTORY.batches.slice(0, 3), { revision: 4, changes: [] }, { revision: 5, changes: [{ key: 'c', content: content(9) }] }],
+};
+
+const stateAt = (cursor: string): SentState => [{ prefixes: [''], cursor }];
+
+/** A call as a correct client makes it, but for what `wrong` says. */
+function call(
+  batch: number,
+  type: Heard['type'],
+  key: string,
+  version: number,
+  values: readonly [unknown, unknown],
+  wrong: Partial<Heard> = {},
+): Heard {
+  const [oldValue, newValue] = values;
+  const isDeletion = type === 'deleted';
+  return {
+    batch,
+    type,
+    key,
+    version,
+    oldValue: JSON.stringify(oldValue),
+    newValue: JSON.stringify(newValue),
+    content: isDeletion ? undefined : content(newValue),
+    readBefore: type === 'created' ? undefined : JSON.stringify(oldValue),
+    readNow: isDeletion ? undefined : JSON.stringify(newValue),
+    ...wrong,
+  };
+}
+
+const RIGHT: readonly Heard[] = [
+  call(1, 'created', 'a', 2, [null, 1]),
+  call(2, 'updated', 'a', 3, [1, 2]),
+  call(3, 'created', 'b', 4, [null, 'x']),
+  call(4, 'deleted', 'a', 5, [2, null]),
+  call(5, 'updated', 'b', 6, ['x', 'y']),
+];
+
+function record(changes: Partial<ClientRecord> = {}): ClientRecord {
+  return {
+    filter: { keys: [], prefixes: [''] },
+    heard: RIGHT,
+    snapshots: [stateAt('e-2')],
+    cursors: ['e-2', 'e-4', 'e-4', 'e-6'],
+    ownVersions: new Set(),
+    values: new Map([['b', '"y"']]),
+    overlaps: 0,
+    ...changes,
+  };
+}
+
+const broken = (changes: Partial<ClientRecord>, histories: readonly TrueHistory[] = [HISTORY]): readonly ClientGuarantee[] => [
+  ...new Set(judgeClient(histories, record(changes)).map(({ guarantee }) => guarantee)),
+];
+
+describe('what a client may do', () => {
+  test('hear every change, each as a batch', () => {
+    expect(broken({})).toEqual([]);
+  });
+
+  test('hear several revisions in one batch, as polls bring them, and read the last of them', () => {
+    const heard = [
+      RIGHT[0]!,
+      call(2, 'updated', 'a', 3, [1, 2], { readNow: undefined }),
+      call(2, 'created', 'b', 4, [null, 'x'], { readNow: '"x"' }),
+      call(2, 'deleted', 'a', 5, [2, null], { readBefore: '1' }),
+      RIGHT[4]!,
+    ];
+    expect(broken({ heard })).toEqual([]);
+  });
+
+  test('be told the difference to a second state instead', () => {
+    const heard = [RIGHT[0]!, call(2, 'created', 'b', 6, [null, 'y']), call(2, 'deleted', 'a', 6, [1, null])];
+    expect(broken({ heard, snapshots: [stateAt('e-2'), stateAt('e-6')] })).toEqual([]);
+  });
+
+  test('hear nothing of a second state that brings nothing new, and go on from there', () => {
+    expect(broken({ snapshots: [stateAt('e-2'), stateAt('e-2')] })).toEqual([]);
+  });
+
+  test('not take over a state whose end was cut off', () => {
+    expect(broken({ snapshots: [stateAt('e-2'), stateAt('e-5')] })).toEqual([]);
+  });
+
+  test('hear the answer to its own write before the stream comes to it', () => {
+    const heard = [
+      RIGHT[0]!,
+      call(2, 'created', 'b', 6, [null, 'y']),
+      call(3, 'updated', 'a', 3, [1, 2]),
+      call(4, 'deleted', 'a', 5, [2, null]),
+    ];
+    expect(broken({ heard, ownVersions: new Set([6]) })).toEqual([]);
+    expect(broken({ heard })).toContain('Explained');
+  });
+
+  test('go over to another history by the difference, where versions begin again', () => {
+    const heard = [
+      ...RIGHT,
+      call(6, 'created', 'a', 3, [null, 2]),
+      call(6, 'created', 'c', 5, [null, 9]),
+      call(6, 'deleted', 'b', 5, ['y', null]),
+    ];
+    const values = new Map([
+      ['a', '2'],
+      ['c', '9'],
+    ]);
+    const snapshots = [stateAt('e-2'), stateAt('f-5')];
+    expect(broken({ heard, values, snapshots, cursors: ['e-6', 'f-5'] }, [HISTORY, RESTORED])).toEqual([]);
+  });
+});
+
+describe('what a client may not do', () => {
+  const without = (index: number): readonly Heard[] => RIGHT.filter((_call, at) => at !== index);
+  const instead = (index: number, wrong: Partial<Heard>): readonly Heard[] =>
+    RIGHT.map((one, at) => (at === index ? { ...one, ...wrong } : one));
+  const rows: readonly {
+    readonly what: string;
+    readonly changes: Partial<ClientRecord>;
+    readonly guarantees: readonly ClientGuarantee[];
+  }[] = [
+    { what: 'end with another value', changes: { values: new Map([['b', '"x"']]) }, guarantees: ['Converges'] },
+    {
+      what: 'end with a key too many',
+      changes: {
+        values: new Map([
+          ['a', '2'],
+          ['b', '"y"'],
+        ]),
+      },
+      guarantees: ['Converges'],
+    },
+    { what: 'miss a change', changes: { heard: without(2) }, guarantees: ['OldValue', 'Complete', 'Explained'] },
+    { what: 'miss the last change', changes: { heard: without(4) }, guarantees: ['Complete'] },
+    {
+      what: 'tell a change twice',
+      changes: { heard: [...RIGHT, RIGHT[4]!] },
+      guarantees: ['Increasing', 'OldValue', 'Complete', 'Explained'],
+    },
+    { what: 'tell another value', changes: { heard: instead(2, { content: content('z') }) }, guarantees: ['Complete', 'Explained'] },
+    { what: 'tell another type', changes: { heard: instead(2, { type: 'updated' }) }, guarantees: ['Explained'] },
+    { what: 'tell an old value nobody was shown', changes: { heard: instead(1, { oldValue: '7' }) }, guarantees: ['OldValue'] },
+    { what: 'tell an old value that get did not answer', changes: { heard: instead(1, { readBefore: '7' }) }, guarantees: ['OldValue'] },
+    { what: 'answer the old value during the call', changes: { heard: instead(1, { readNow: '1' }) }, guarantees: ['ReadsNew'] },
+    { what: 'resume from before where it was', changes: { cursors: ['e-4', 'e-3'] }, guarantees: ['Forward'] },
+    { what: 'hold two connections', changes: { overlaps: 1 }, guarantees: ['OneConnection'] },
+  ];
+  test.each(rows)('$what', ({ changes, guarantees }) => {
+    expect(broken(changes)).toEqual(guarantees);
+  });
+
+  test('tell less, or more, than the difference to a second state', () => {
+    const deletion = call(2, 'deleted', 'a', 6, [1, null]);
+    const creation = call(2, 'created', 'b', 6, [null, 'y']);
+    const snapshots = [stateAt('e-2'), stateAt('e-6')];
+    for (const batch of [[deletion], [creation], [creation, deletion, call(2, 'created', 'c', 6, [null, 1])]]) {
+      expect(broken({ heard: [RIGHT[0]!, ...batch], snapshots })).toContain('Explained');
+    }
+  });
+});
