@@ -5,7 +5,7 @@
  * heap before and after 10 million gets, and the collections in between. (b) Start: 7 new processes, each `connect` once cold, then 9 times warm; in
  * alternation with a bare `fetch` that reads the same stream to its `synced` and parses nothing. (c) Put to callback: 3,000 PUTs of one key,
  * one after the other, over a connection of their own; from the sending of the request to the call of the listener.
- * Command: npm run build && npx tsx bench/client.ts
+ * Command: npx tsx bench/client.ts
  * Excluded: the network; concurrency.
  */
 import { execFileSync, fork } from 'node:child_process';
@@ -236,7 +236,7 @@ async function measure(): Promise<void> {
       title: 'The SDK in an application: reads, start, freshness',
       question: `How many \`get\` calls a second, at what cost in garbage; how long does \`connect\` take with ${KEYS} keys; how soon after a PUT is a listener called?`,
       method: `The service over a memory store with ${KEYS} keys is a process of its own. Gets: ${READ_KEYS} keys in turn, ${GETS} a round, medians of ${GET_ROUNDS} rounds in alternation with a bare Map of the same values. Starts: ${STARTS} new processes, one cold start and ${WARM_STARTS} warm ones each, in alternation with a bare \`fetch\` that reads the same stream to its end and parses nothing. Put to callback: ${PUTS} PUTs, one after the other, from sending the request to the call of the listener.`,
-      command: 'npm run build && npx tsx bench/client.ts',
+      command: 'npx tsx bench/client.ts',
       rows: [
         { what: 'get, without a schema', value: rate(plain.client) },
         { what: 'get, with a schema (zod, every key)', value: rate(typed.client) },
@@ -255,7 +255,7 @@ async function measure(): Promise<void> {
       notes: [
         'A cold start is the first in its process: modules are loaded, nothing is compiled. The process itself takes longer to start than the client.',
         'Heap: without a collection in between, so that whatever a get allocated would still be there; a few kilobytes are the measuring itself.',
-        'Server and client share the cores of one machine.',
+        'Server and client share the cores of one machine, here also with other work: the longest times are its.',
       ],
       data: { plain, typed, starts, latencies: { callback: quantiles(latencies.callback), answer: quantiles(latencies.answer) } },
     });

@@ -80,11 +80,6 @@ export class RecordedClient implements AsyncDisposable {
     }
   }
 
-  /** The version of a write whose answer was lost, if it can be told by its value. */
-  claim(version: number): void {
-    this.#ownVersions.add(version);
-  }
-
   record(): ClientRecord {
     return {
       filter: { keys: [], prefixes: this.#prefixes },
