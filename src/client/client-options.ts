@@ -75,10 +75,10 @@ export function warnOnConsole(error: unknown): void {
 
 /** @throws {InvalidArgumentError} an option that cannot be right. */
 export function resolveOptions(options: ConfigClientOptions<ConfigSchema | undefined>): ResolvedOptions {
-  const { silenceMs, requestTimeoutMs, backoff, clock, random } = { ...DEFAULTS, ...options };
+  const silenceMs = parseTime(options.silenceMs ?? DEFAULTS.silenceMs, 'silenceMs');
+  const requestTimeoutMs = parseTime(options.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs, 'requestTimeoutMs');
+  const { backoff = DEFAULTS.backoff, clock = DEFAULTS.clock, random = DEFAULTS.random } = options;
   const prefixes = parsePrefixes(options.prefix);
-  if (!(silenceMs > 0))
-    throw new InvalidArgumentError(`silenceMs is ${silenceMs}; give a time above 0, best three times the server's ping of 15 000 ms`);
   for (const key of Object.keys(options.schema ?? {})) {
     const problem = keyProblem(key);
     if (problem !== undefined) throw new InvalidArgumentError(`the schema has the key ${quoteForMessage(key)}, but ${problem}`);
@@ -91,6 +91,12 @@ export function resolveOptions(options: ConfigClientOptions<ConfigSchema | undef
   const { schema, lastKnown, overrides } = options;
   const urls = parseServerUrls(options.url);
   return { urls, prefixes, schema, requestTimeoutMs, silenceMs, backoff, clock, random, lastKnown, overrides };
+}
+
+/** @throws {InvalidArgumentError} it is no time. */
+function parseTime(ms: number, name: string): number {
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError(`${name} is ${ms}; give milliseconds above 0, or Infinity`);
 }
 
 function parsePrefixes(prefix: string | readonly string[] | undefined): readonly string[] {

@@ -6,10 +6,14 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** 24 days: what timers can. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   after: (delayMs: number, callback: () => void) => {
-    const timer = setTimeout(callback, delayMs);
+    // A longer one would ring at once.
+    const timer = setTimeout(callback, Math.min(delayMs, MAX_DELAY_MS));
     return () => clearTimeout(timer);
   },
 });

@@ -52,6 +52,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #statusListeners = new Listeners<[status: ClientStatus]>((error) => this.#report(error));
   readonly #watchers = new Listeners<[value: unknown, change: ReadChange | undefined]>((error) => this.#report(error));
   readonly #prefixWatchers = new Listeners<[change: ReadChange]>((error) => this.#report(error));
+  /** Changes still to be told; the first ones are being told. */
+  readonly #told: (readonly SeenChange[])[] = [];
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
@@ -89,11 +91,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
             ? this.#replica.apply(action.changes)
             : this.#replica.replace(action.items, action.revision, action.foreign),
         );
-        resolved.lastKnown?.changed(prefixes, () => ({
-          savedAt: clock.now(),
-          revision: this.#loop.state.position?.revision ?? 0,
-          items: this.#replica.items(),
-        }));
+        this.#keep();
       },
       onError: (error) => {
         this.#readiness.refuse(error);
@@ -154,13 +152,16 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     let cancel: () => void = () => undefined;
     await Promise.race([this.#loading, new Promise<void>((resolve) => (cancel = clock.after(LOAD_GRACE_MS, resolve)))]);
     cancel();
-    if (this.#loop.state.source === 'memory' || this.#closing) return;
+    const { source } = this.#loop.state;
+    if (source === 'memory' || source === 'file' || this.#closing) return;
     const { urls, prefixes } = this.#options;
     const lastFailure = this.#loop.state.trouble?.cause;
     if (isRefusal(lastFailure)) throw lastFailure;
-    if (this.#lastKnown && this.#loop.state.source === 'none') {
+    if (this.#lastKnown && source === 'none') {
       const { items, revision, savedAt } = this.#lastKnown;
-      this.#publish(this.#replica.replace(items, revision, true));
+      // Of any history: its versions compare with nothing.
+      const kept = items.map((item) => ({ ...item, version: 0 }));
+      this.#publish(this.#replica.replace(kept, 0, false));
       this.#loop.serve({ source: 'file', revision, since: savedAt });
     } else {
       expectDefaults({ urls, prefixes, missing: this.#values.missing(), lastFailure }, timeoutMs);
@@ -176,16 +177,19 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     const report = (error: unknown): void => this.#report(error);
     const isOurs = (key: string): boolean => prefixes.some((prefix) => key.startsWith(prefix));
     const onValues = (values: ReadonlyMap<string, JsonValue>): void => {
-      if (!this.#closing) this.#hear(this.#overlay.replace(new Map([...values].filter(([key]) => isOurs(key)))));
+      if (this.#closing) return;
+      this.#hear(this.#overlay.replace(new Map([...values].filter(([key, value]) => isOurs(key) && this.#isFitting(key, value)))));
     };
     const onOpened = (): void => {
       this.#overrides = 'open';
       this.#tellReady();
     };
-    this.#loading = lastKnown?.load(prefixes).then((kept) => {
-      this.#lastKnown = kept;
-    }, report);
-    if (overrides) void overrides.open(onValues).catch(report).then(onOpened);
+    const load = async (): Promise<void> => {
+      this.#lastKnown = await lastKnown?.load(prefixes);
+    };
+    const open = async (): Promise<void> => overrides?.open(onValues);
+    this.#loading = load().catch(report);
+    if (overrides) void open().catch(report).then(onOpened);
     else onOpened();
   }
 
@@ -325,7 +329,12 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
 
   /** Ends the connection, the loops over `changes` and the calls under way. Idempotent; afterwards nothing keeps the process alive. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    if (!this.#closing) {
+      let settle: (closed: Promise<void>) => void = () => undefined;
+      // First, for who is told of the closing may close too.
+      this.#closing = new Promise((resolve) => (settle = resolve));
+      settle(this.#close());
+    }
     return this.#closing;
   }
 
@@ -342,7 +351,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     this.#watchers.clear();
     this.#prefixWatchers.clear();
     const { lastKnown, overrides } = this.#options;
-    await Promise.all([closed, lastKnown?.close(), overrides?.close()]).catch((error: unknown) => this.#report(error));
+    const report = (error: unknown): void => this.#report(error);
+    await Promise.all([closed, (async () => lastKnown?.close())().catch(report), (async () => overrides?.close())().catch(report)]);
     this.#statusListeners.clear();
   }
 
@@ -352,10 +362,44 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
 
   /** After all of it was applied: who is told reads what it was told. */
   #hear(changes: readonly SeenChange[]): void {
-    for (const change of this.#values.accept(changes)) {
-      this.#watchers.emit(change.key, change.type === 'deleted' ? this.#values.absent(change.key) : change.newValue, change);
-      for (const prefix of this.#prefixWatchers.names()) if (change.key.startsWith(prefix)) this.#prefixWatchers.emit(prefix, change);
-      for (const feed of this.#feeds) if (change.key.startsWith(feed.prefix)) feed.changes.push(change);
+    this.#told.push(changes);
+    // What a listener brings about is told after what it was told of.
+    if (this.#told.length > 1) return;
+    for (; this.#told[0]; this.#told.shift()) {
+      for (const change of this.#values.accept(this.#told[0])) {
+        const { key } = change;
+        // Who joins while it is told hears the next one.
+        const prefixes = [...this.#prefixWatchers.names()].filter((prefix) => key.startsWith(prefix));
+        const feeds = [...this.#feeds].filter(({ prefix }) => key.startsWith(prefix));
+        this.#watchers.emit(key, change.type === 'deleted' ? this.#values.absent(key) : change.newValue, change);
+        for (const prefix of prefixes) this.#prefixWatchers.emit(prefix, change);
+        for (const feed of feeds) feed.changes.push(change);
+      }
+    }
+  }
+
+  #keep(): void {
+    const { lastKnown, prefixes, clock } = this.#options;
+    const state = (): LastKnown => ({
+      savedAt: clock.now(),
+      revision: this.#loop.state.position?.revision ?? 0,
+      items: this.#replica.items(),
+    });
+    try {
+      lastKnown?.changed(prefixes, state);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** An override that does not fit the schema is reported, and covers nothing. */
+  #isFitting(key: string, value: JsonValue): boolean {
+    try {
+      if (this.#values.has(key)) this.#values.parse(key, value);
+      return true;
+    } catch (error) {
+      this.#report(error);
+      return false;
     }
   }
 

@@ -29,6 +29,9 @@ export interface FrameSourceOptions {
   readonly silenceMs: number;
 }
 
+/** For the head of the first streams: three of them pass within the time that a start waits. */
+const FIRST_CONNECT_MS = 1_250;
+
 /** A longer frame is a ProtocolError. Characters. */
 const MAX_FRAME_CHARS = 64 * 1024 * 1024;
 
@@ -40,7 +43,8 @@ export function createFrameSource({ transport, prefixes, requestTimeoutMs, silen
       lastEventId: cursor,
       elsewhere,
       signal,
-      connectTimeoutMs: requestTimeoutMs,
+      // One that never had a state has not long to wait, and is served by polls as well.
+      connectTimeoutMs: cursor === undefined ? Math.min(FIRST_CONNECT_MS, requestTimeoutMs) : requestTimeoutMs,
       silenceMs,
       maxFrameChars: MAX_FRAME_CHARS,
       onHeard,
@@ -52,8 +56,9 @@ export function createFrameSource({ transport, prefixes, requestTimeoutMs, silen
     }
   }
   // Loaded when streams are held back, which is rare.
-  async function* poll({ cursor, signal }: FrameRequest): AsyncGenerator<ServerFrame, void, undefined> {
+  async function* poll({ cursor, elsewhere, signal }: FrameRequest): AsyncGenerator<ServerFrame, void, undefined> {
     const { longPoll } = await import('./long-poll.ts');
+    if (elsewhere) transport.current++;
     yield* longPoll({ transport, prefixes, cursor, signal, timeoutMs: requestTimeoutMs });
   }
   return (request) => (request.transport === 'stream' ? stream(request) : poll(request));

@@ -1,5 +1,7 @@
-import { isAttuneError, ProtocolError } from '../core/errors.ts';
-import type { ConfigItem } from '../core/item.ts';
+import { isAttuneError, ProtocolError, UnavailableError } from '../core/errors.ts';
+import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
+import type { Revision } from '../core/revision.ts';
+import { sleep } from './clock.ts';
 import { expectCursor, type ServerFrame } from './frames.ts';
 import { mediaTypeOf } from './media-type.ts';
 import { formatQuery } from './request-path.ts';
@@ -18,54 +20,67 @@ export interface LongPollOptions {
 }
 
 const WAIT_MS = 30_000;
+/** Answers that come sooner, and are empty, were not held: something in between does not wait. */
+const HELD_MS = 1_000;
+/** Positions refused so soon after each other are no reason to list again, but to wait. */
+const RESETS_APART_MS = 5_000;
 
 /**
  * Long-polls, told as the frames that a stream would have had: the state or the changes since, `synced`, then each answer. Throws as
  * requests do; a position that is of no use is told as `reset`, and the state follows.
  */
 export async function* longPoll(options: LongPollOptions): AsyncGenerator<ServerFrame, void, undefined> {
-  const { cursor, signal } = options;
+  const { cursor, signal, transport } = options;
+  const { clock } = transport;
+  let isStale = false;
+  const statusOf = function* ({ staleMs }: Answer): Generator<ServerFrame> {
+    if (staleMs === undefined && !isStale) return;
+    isStale = staleMs !== undefined;
+    yield { kind: 'status', state: isStale ? 'stale' : 'live', since: clock.now() - (staleMs ?? 0) };
+  };
   try {
     let since = cursor;
-    // At once: only an answer proves that the position is still good.
-    let wait = 0;
     let isSynced = false;
-    let isStale = false;
+    let resetAt = Number.NEGATIVE_INFINITY;
     for (;;) {
       if (since === undefined) {
-        const state = await readState(options);
-        yield { kind: 'snapshot', revision: state.revision, items: state.items };
-        yield { kind: 'synced', cursor: state.cursor, revision: state.revision, count: state.items.length };
-        since = state.cursor;
+        const { items, cursor: reached, revision, answer } = await readState(options);
+        yield* statusOf(answer);
+        yield { kind: 'snapshot', revision, items };
+        yield { kind: 'synced', cursor: reached, revision, count: items.length };
+        since = reached;
         isSynced = true;
       }
-      const answer = await ask(options, formatQuery({ prefix: options.prefixes, watch: true, since, wait: `${wait}ms` }), wait).catch(
-        resetOf,
-      );
+      const askedAt = clock.now();
+      // At once the first time: only an answer proves that the position is still good.
+      const answer: PollAnswer | Reset = await poll(options, since, isSynced ? WAIT_MS : 0).catch(resetOf);
       if ('kind' in answer) {
+        if (clock.now() - resetAt < RESETS_APART_MS)
+          throw new UnavailableError(`the servers refuse each other's positions (${answer.reason})`);
+        resetAt = clock.now();
         yield answer;
         since = undefined;
         continue;
       }
-      const { body, staleMs } = answer;
-      const changes = expectList(body['changes'], 'changes').map((change) => parseChange(change));
-      const position = { cursor: expectCursor(body['cursor'], 'poll'), revision: expectRevision(body['revision'], 'the revision') };
+      const { changes, cursor: reached, revision } = answer;
+      const position = { cursor: reached, revision };
+      yield* statusOf(answer);
       if (changes.length > 0) yield { kind: 'change', ...position, changes };
-      else if (isSynced) yield { kind: 'bookmark', ...position };
       if (!isSynced) yield { kind: 'synced', ...position, count: 0 };
-      if (staleMs !== undefined || isStale) {
-        isStale = staleMs !== undefined;
-        yield { kind: 'status', state: isStale ? 'stale' : 'live', since: options.transport.clock.now() - (staleMs ?? 0) };
+      else if (changes.length === 0) {
+        yield { kind: 'bookmark', ...position };
+        if (clock.now() - askedAt < HELD_MS) await sleep(clock, HELD_MS, signal);
       }
       isSynced = true;
-      since = position.cursor;
-      wait = WAIT_MS;
+      since = reached;
     }
   } catch (error) {
     // To stop is not to fail.
     if (!signal.aborted) throw error;
   }
 }
+
+type Reset = Extract<ServerFrame, { readonly kind: 'reset' }>;
 
 interface Answer {
   readonly body: WireObject;
@@ -91,29 +106,57 @@ function parseBody({ server, headers, bytes }: Incoming): WireObject {
   return parseJsonObject(new TextDecoder().decode(bytes), 'the answer');
 }
 
+interface PollAnswer extends Answer {
+  readonly cursor: string;
+  readonly revision: Revision;
+  readonly changes: readonly ConfigChangeEvent[];
+}
+
+async function poll(options: LongPollOptions, since: string, waitMs: number): Promise<PollAnswer> {
+  const answer = await ask(options, formatQuery({ prefix: options.prefixes, watch: true, since, wait: `${waitMs}ms` }), waitMs);
+  return {
+    ...answer,
+    ...positionOf(answer),
+    changes: expectList(answer.body['changes'], 'changes').map((change) => parseChange(change)),
+  };
+}
+
+function positionOf({ body }: Answer): { readonly cursor: string; readonly revision: Revision } {
+  return { cursor: expectCursor(body['cursor'], 'poll'), revision: expectRevision(body['revision'], 'the revision') };
+}
+
 /**
- * Page after page, prefix after prefix. They may be of different revisions: what changed meanwhile is told again by the polls that follow,
- * which begin where the first page was.
+ * The state as of one revision. Lists come page after page, prefix after prefix, none older than the first page; what changed meanwhile is
+ * told by a poll from there.
  */
-async function readState(options: LongPollOptions) {
+async function readState(
+  options: LongPollOptions,
+): Promise<{ readonly cursor: string; readonly revision: Revision; readonly items: readonly ConfigItem[]; readonly answer: Answer }> {
   const items = new Map<string, ConfigItem>();
-  let first: { readonly cursor: string; readonly revision: ReturnType<typeof expectRevision> } | undefined;
+  let first: string | undefined;
   for (const prefix of options.prefixes) {
-    let query: string | undefined = formatQuery({ prefix });
+    let query: string | undefined = formatQuery({ prefix, minRevision: first });
     while (query !== undefined) {
-      const { body } = await ask(options, query);
-      first ??= { cursor: expectCursor(body['cursor'], 'list'), revision: expectRevision(body['revision'], 'the revision') };
-      for (const item of expectList(body['items'], 'the items').map((one) => parseItem(one))) items.set(item.key, item);
+      const answer = await ask(options, query);
+      first ??= positionOf(answer).cursor;
+      for (const item of expectList(answer.body['items'], 'the items').map((one) => parseItem(one))) items.set(item.key, item);
       // Only its query is taken: a token must never follow a URL to another host.
-      query = body['next'] === undefined ? undefined : new URL(expectString(body['next'], 'next'), 'http://next.invalid/').search;
+      const { next } = answer.body;
+      query = next === undefined ? undefined : new URL(expectString(next, 'next'), 'http://next.invalid/').search;
     }
   }
-  if (!first) throw new ProtocolError('there is no prefix to ask for');
-  return { ...first, items: [...items.values()] };
+  if (first === undefined) throw new ProtocolError('there is no prefix to ask for');
+  const answer = await poll(options, first, 0);
+  for (const { type, key, newValue: value, version, timestamp: lastUpdated, contentType, metadata } of answer.changes) {
+    const createdVersion = items.get(key)?.createdVersion ?? version;
+    if (type === 'deleted') items.delete(key);
+    else items.set(key, { key, value, version, lastUpdated, contentType, metadata, createdVersion, etag: '' });
+  }
+  return { cursor: answer.cursor, revision: answer.revision, items: [...items.values()], answer };
 }
 
 /** @throws whatever is not the refusal of a position. */
-function resetOf(error: unknown): Extract<ServerFrame, { readonly kind: 'reset' }> {
+function resetOf(error: unknown): Reset {
   if (!isAttuneError(error, 'CURSOR_GONE')) throw error;
   const { reason } = error.details;
   return { kind: 'reset', reason: typeof reason === 'string' ? reason : 'epoch' };

@@ -5,9 +5,6 @@ const BEFORE_SENDING: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EADDRNOTAVAIL',
   'UND_ERR_CONNECT_TIMEOUT',
   'CERT_HAS_EXPIRED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
@@ -15,6 +12,9 @@ const BEFORE_SENDING: ReadonlySet<string> = new Set([
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
+
+/** The same if it was in connecting: one that stands may end so too. */
+const BEFORE_SENDING_IF_CONNECTING: ReadonlySet<string> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
 
 /** What is known about a request that `fetch` gave up. */
 export interface NetworkFailure {
@@ -29,5 +29,5 @@ export function describeNetworkFailure(error: unknown): NetworkFailure {
   const { code = '', message, syscall } = causeOf(error);
   // Ports that the fetch standard blocks (6000, 6666, ...) have no code.
   if (message === 'bad port') return { reason: 'fetch refuses to use this port', unsent: true };
-  return { reason: reasonOf(error), unsent: BEFORE_SENDING.has(code) || (code === 'ETIMEDOUT' && syscall === 'connect') };
+  return { reason: reasonOf(error), unsent: BEFORE_SENDING.has(code) || (syscall === 'connect' && BEFORE_SENDING_IF_CONNECTING.has(code)) };
 }

@@ -232,9 +232,7 @@ function take(state: SyncState, phase: OpenPhase, frame: ServerFrame, at: number
         return outOfPlace(`of revision ${frame.revision} ended a snapshot of ${snapshot.revision}`);
       }
       if (items.length !== frame.count) return outOfPlace(`counts ${frame.count} items, but ${items.length} came`);
-      // What comes from a file may be of any history.
-      const foreign = snapshot.foreign || state.source === 'file';
-      return { state: next, actions: [{ type: 'replace', items, revision: frame.revision, foreign }] };
+      return { state: next, actions: [{ type: 'replace', items, revision: frame.revision, foreign: snapshot.foreign }] };
     }
     case 'change':
       if (snapshot) return outOfPlace('came before the snapshot was complete');

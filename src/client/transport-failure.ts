@@ -45,7 +45,8 @@ export function failureOf(thrown: unknown, base: string, request: Outgoing, link
 /** What an answer other than 2xx means. */
 export function refusedOf(answer: Incoming, request: Outgoing, now: number): Failure {
   const error = refusalOf(answer, now);
-  const isOfProxy = 'url' in error.details && answer.status >= 500;
+  // A code we do not know may be a gateway's.
+  const isOfProxy = answer.status >= 500 && ('url' in error.details || 'serverCode' in error.details);
   if (!isOfProxy) return final(error);
   // It may have passed the write on before it gave up.
   if (request.method !== 'GET') {

@@ -72,7 +72,8 @@ export class Transport {
 async function resolveToken(token: TransportOptions['token']): Promise<string | undefined> {
   let resolved: string | undefined;
   try {
-    resolved = typeof token === 'function' ? await token() : token;
+    // Null too, which callers without types give for none.
+    resolved = (typeof token === 'function' ? await token() : token) ?? undefined;
   } catch (cause) {
     throw new UnauthenticatedError("the 'token' function failed, so nothing was sent", { cause });
   }

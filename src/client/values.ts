@@ -1,7 +1,7 @@
 import { AttuneError, InvalidArgumentError } from '../core/errors.ts';
 import { quoteForMessage } from '../core/key.ts';
 import type { SeenChange } from './replica.ts';
-import type { ConfigSchema, SchemaIssue, StandardSchema } from './schema.ts';
+import type { ConfigSchema, SchemaIssue, SchemaResult, StandardSchema } from './schema.ts';
 
 /** A change whose values went through the schema, if there is one. */
 export type ReadChange = Omit<SeenChange, 'oldValue' | 'newValue'> & { readonly oldValue: unknown; readonly newValue: unknown };
@@ -46,8 +46,8 @@ export function createSchemaValues(schema: ConfigSchema, report: (error: unknown
   // What the schema makes of an absent value: its default, or undefined where the key is optional.
   const absent = new Map<string, unknown>();
   for (const [key, one] of schemas) {
-    const result = validate(key, one, undefined);
-    if (result.issues === undefined) absent.set(key, result.value);
+    const result = tryAbsent(key, one, report);
+    if (result && result.issues === undefined) absent.set(key, result.value);
   }
 
   const parse = (key: string, value: unknown): unknown => {
@@ -76,7 +76,7 @@ export function createSchemaValues(schema: ConfigSchema, report: (error: unknown
     } catch (cause) {
       const kept = known ? 'the last good value stays' : absent.has(change.key) ? "the schema's default stays" : 'there is no value';
       report(
-        new AttuneError('SCHEMA_VIOLATION', `${(cause as Error).message}; ${kept}`, {
+        new AttuneError('SCHEMA_VIOLATION', `${cause instanceof Error ? cause.message : String(cause)}; ${kept}`, {
           cause,
           details: { key: change.key, version: change.version },
         }),
@@ -96,11 +96,31 @@ export function createSchemaValues(schema: ConfigSchema, report: (error: unknown
   };
 }
 
+/** What a schema makes of an absent value; undefined if it cannot say at once: then there is no default. */
+function tryAbsent(key: string, schema: StandardSchema, report: (error: unknown) => void): SchemaResult<unknown> | undefined {
+  try {
+    const result = schema['~standard'].validate(undefined);
+    if (!(result instanceof Promise)) return result;
+    // Some tell so that they cannot read it; one that answers is too late for every value.
+    result.then(
+      () => report(asynchronous(key)),
+      () => undefined,
+    );
+  } catch {
+    // A transformation of something that is not there.
+  }
+  return undefined;
+}
+
 function validate(key: string, schema: StandardSchema, value: unknown) {
   const result = schema['~standard'].validate(value);
   if (!(result instanceof Promise)) return result;
   result.catch(() => undefined);
-  throw new InvalidArgumentError(
+  throw asynchronous(key);
+}
+
+function asynchronous(key: string): InvalidArgumentError {
+  return new InvalidArgumentError(
     `the schema of ${quoteForMessage(key)} validates asynchronously; values are read synchronously, so it cannot be used`,
   );
 }

@@ -12,8 +12,9 @@ export function parseJsonObject(text: string, what: string): WireObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (cause) {
-    throw new ProtocolError(`${what} is not JSON: ${(cause as Error).message}`, { cause });
+  } catch {
+    // Without the runtime's words, which quote the text.
+    throw new ProtocolError(`${what} is not JSON (${text.length} characters)`);
   }
   return expectObject(value, what);
 }

@@ -138,7 +138,9 @@ describe('behind a proxy that holds streams back', () => {
         body: JSON.stringify(body),
       });
       if (target.includes('/watch?')) return 'cut';
-      if (target.includes('since=e-9')) return new Promise(() => undefined);
+      const position = /since=(e-9|d-5)&wait=(\d+)ms/.exec(target);
+      if (position?.[2] === '0') return answer({ revision: position[1] === 'e-9' ? 3 : 5, cursor: position[1], changes: [] });
+      if (position?.[1] === 'e-9') return new Promise(() => undefined);
       if (target.includes('since=')) {
         return answer({ code: 'CURSOR_GONE', title: 'gone', status: 410, reason: 'epoch', cursor: 'f-1' }, 410, 'application/problem+json');
       }

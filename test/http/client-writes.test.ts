@@ -328,6 +328,10 @@ describe('with a schema', () => {
     opened.push(server, client);
     const started = client.start();
     const stream = await server.stream();
+    const isHeard = clock.next(45_000);
+    stream.open();
+    stream.write(': watching\n\n');
+    await isHeard;
     clock.advance(5_000);
     await started;
     expect(client.get('app/size')).toBe(10);

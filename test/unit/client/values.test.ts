@@ -82,7 +82,23 @@ describe('with a schema', () => {
 
   test('a schema that answers later is refused', async () => {
     const later: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate: () => Promise.resolve({ value: 1 }) } };
-    expect(() => createSchemaValues({ a: later }, () => undefined)).toThrow(/asynchronously/);
+    const reported: unknown[] = [];
+    const values = createSchemaValues({ a: later }, (error) => reported.push(error));
+    await Promise.resolve();
+    expect([values.get('a'), reported]).toMatchObject([undefined, [{ code: 'INVALID_ARGUMENT' }]]);
+    expect(() => values.parse('a', 1)).toThrow(/asynchronously/);
+  });
+
+  test('a schema that cannot read an absent value has no default, and is as good as any', () => {
+    const reported: unknown[] = [];
+    const values = createSchemaValues(
+      {
+        size: z.any().transform((list: readonly unknown[]) => list.length),
+        json: z.preprocess((text) => JSON.parse(String(text)), z.number()),
+      },
+      (error) => reported.push(error),
+    );
+    expect([values.missing(), values.parse('size', [1, 2]), values.parse('json', '5'), reported]).toEqual([['size', 'json'], 2, 5, []]);
   });
 
   test('parse throws SCHEMA_VIOLATION, saying where', () => {
