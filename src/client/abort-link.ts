@@ -6,6 +6,8 @@ export interface AbortLink {
   /** True if our own deadline, not the caller, ended it. */
   readonly expired: boolean;
   abort(reason?: unknown): void;
+  /** What `promise` gives, unless the signal aborts first: what it waits for may know nothing of signals. @throws the signal's reason. */
+  race<T>(promise: Promise<T>): Promise<T>;
   /** Starts the deadline, or starts it again. */
   expireAfter(delayMs: number): void;
   /** Stops the deadline. */
@@ -28,6 +30,15 @@ export function linkAbort(outer: AbortSignal | undefined, clock: Clock): AbortLi
       return expired;
     },
     abort: (reason) => controller.abort(reason),
+    race: (promise) =>
+      new Promise((resolve, reject) => {
+        const { signal } = controller;
+        const onAbort = (): void => reject(signal.reason as Error);
+        const settle = (): void => signal.removeEventListener('abort', onAbort);
+        signal.addEventListener('abort', onAbort);
+        if (signal.aborted) onAbort();
+        promise.then(resolve, reject).then(settle, settle);
+      }),
     expireAfter: (delayMs) => {
       cancelTimer?.();
       cancelTimer = clock.after(delayMs, () => {

@@ -72,7 +72,7 @@ export async function* readEventStream(transport: Transport, options: EventStrea
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = isFirst ? Math.min(FIRST_BYTE_MS, silenceMs) : silenceMs;
       link.expireAfter(waitMs);
-      const { value } = await reader.read().catch((cause: unknown) => {
+      const { value } = await link.race(reader.read()).catch((cause: unknown) => {
         const broke = `the stream from ${server} broke: ${reasonOf(cause)}`;
         throw unavailable(link.expired ? `${server} was silent for ${waitMs} ms, not even a ping came` : broke, cause, server, link);
       });
@@ -108,11 +108,11 @@ async function open(
     signal,
     timeoutMs,
   };
-  const headers = await transport.headersOf(request);
   try {
-    const response = await transport.fetch(server, request, headers, link.signal);
+    const headers = await link.race(transport.headersOf(request));
+    const response = await link.race(transport.fetch(server, request, headers, link.signal));
     if (response.status === 200) return response;
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const bytes = new Uint8Array(await link.race(response.arrayBuffer()));
     throw refusalOf({ server, status: response.status, headers: response.headers, bytes }, transport.clock.now());
   } catch (cause) {
     if (isAttuneError(cause)) throw cause;

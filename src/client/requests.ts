@@ -1,3 +1,4 @@
+import { UnauthenticatedError } from '../core/errors.ts';
 import { linkAbort } from './abort-link.ts';
 import { failureOf, isFailure, refusedOf, type Failure } from './transport-failure.ts';
 import type { Incoming, Outgoing, Transport } from './transport.ts';
@@ -13,7 +14,7 @@ import type { Incoming, Outgoing, Transport } from './transport.ts';
  */
 export async function sendRequest(transport: Transport, request: Outgoing): Promise<Incoming> {
   request.signal?.throwIfAborted();
-  const headers = await transport.headersOf(request);
+  const headers = await headersInTime(transport, request);
   const { urls, clock } = transport;
   // Counted from where it began: calls at the same time must not push each other past a server.
   const first = transport.current;
@@ -29,12 +30,26 @@ export async function sendRequest(transport: Transport, request: Outgoing): Prom
   }
 }
 
+/** @throws {UnauthenticatedError} the token function takes too long; nothing was sent. @throws what {@link Transport.headersOf} throws. */
+async function headersInTime(transport: Transport, request: Outgoing): Promise<Headers> {
+  const link = linkAbort(request.signal, transport.clock);
+  link.expireAfter(request.timeoutMs);
+  try {
+    return await link.race(transport.headersOf(request));
+  } catch (error) {
+    if (!link.expired) throw error;
+    throw new UnauthenticatedError(`the 'token' function gave none within ${request.timeoutMs} ms, so nothing was sent`);
+  } finally {
+    link.release();
+  }
+}
+
 async function receive(transport: Transport, base: string, request: Outgoing, headers: Headers): Promise<Incoming | Failure> {
   const link = linkAbort(request.signal, transport.clock);
   link.expireAfter(request.timeoutMs);
   try {
-    const response = await transport.fetch(base, request, headers, link.signal);
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const response = await link.race(transport.fetch(base, request, headers, link.signal));
+    const bytes = new Uint8Array(await link.race(response.arrayBuffer()));
     return { server: base, status: response.status, headers: response.headers, bytes };
   } catch (error) {
     return failureOf(error, base, request, link);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigClient } from '../../src/client/index.ts';
 import { eventually } from '../support/eventually.ts';
 import { HttpService } from '../support/http-service.ts';
-import { ScriptedServer } from './client/scripted-server.ts';
+import { ScriptedServer, type Script } from './client/scripted-server.ts';
 
 const FAST = { backoff: { baseMs: 5, maxMs: 20, factor: 2 }, requestTimeoutMs: 150 } as const;
 
@@ -162,5 +162,67 @@ describe('behind a proxy that holds streams back', () => {
       ['created', 'c'],
     ]);
     expect(config.view('').toObject()).toEqual({ a: 'new', c: 'made' });
+  });
+
+  const json = (body: unknown, status = 200, type = 'application/json') => ({
+    status,
+    headers: { 'content-type': type },
+    body: JSON.stringify(body),
+  });
+  /** Streams are cut before their first byte; a list is empty. */
+  const scriptOf =
+    (poll: (target: string) => ReturnType<typeof json> | Promise<ReturnType<typeof json>>): Script =>
+    ({ target }) =>
+      target.includes('/watch?') ? 'cut' : target.includes('since=') ? poll(target) : json({ revision: 5, cursor: 'e-5', items: [] });
+  const empty = (): ReturnType<typeof json> => json({ revision: 5, cursor: 'e-5', changes: [] });
+  const hold = async (target: string): Promise<ReturnType<typeof json>> =>
+    target.includes('wait=0ms') ? empty() : new Promise(() => undefined);
+  const gone = (): ReturnType<typeof json> => json({ code: 'CURSOR_GONE', status: 410, reason: 'epoch' }, 410, 'application/problem+json');
+
+  /** A server whose streams open and bring nothing. */
+  async function silentServer(poll: Parameters<typeof scriptOf>[0]): Promise<ScriptedServer> {
+    const server = await ScriptedServer.start();
+    server.script = scriptOf(poll);
+    return server;
+  }
+
+  test('asks the next server where one refuses', async () => {
+    await using refusing = await ScriptedServer.start();
+    refusing.script = () => json({ code: 'NOT_READY', status: 503 }, 503, 'application/problem+json');
+    await using serving = await silentServer(hold);
+    await using config = new ConfigClient({ url: [refusing.url, serving.url], prefix: '', onError: () => undefined, ...FAST });
+    await config.start();
+    expect(config.status).toMatchObject({ state: 'live', revision: 5 });
+  });
+
+  test('takes no further prefix from a server that is behind the first', async () => {
+    await using server = await silentServer(hold);
+    await using config = new ConfigClient({ url: server.url, prefix: ['a/', 'b/'], onError: () => undefined, ...FAST });
+    await config.start();
+    const lists = server.requests.map(({ target }) => target).filter((target) => /configs\?prefix=[ab]%2F(?!.*since)/.test(target));
+    expect(lists).toEqual(['/api/v1/configs?prefix=a%2F', '/api/v1/configs?prefix=b%2F&minRevision=e-5']);
+  });
+
+  test.each([
+    ['refuse every position', gone],
+    ['answer at once and with nothing', empty],
+  ])('leaves servers alone that %s', async (_name, poll) => {
+    await using server = await silentServer(poll);
+    const slowly = { baseMs: 60_000, maxMs: 60_000, factor: 1 };
+    let waits = 0;
+    await using config = new ConfigClient({
+      url: server.url,
+      prefix: '',
+      onError: () => undefined,
+      requestTimeoutMs: 50,
+      backoff: slowly,
+      // The first attempts follow at once, for they lead to the polls.
+      random: () => (waits++ < 3 ? 0 : 1),
+    });
+    void config.start().catch(() => undefined);
+    await eventually(() => expect(server.requests.some(({ target }) => target.includes('since='))).toBe(true));
+    const before = server.requests.length;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(server.requests.length - before).toBeLessThan(5);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeClient, type ClientGuarantee, type ClientRecord, type Heard, type SentState } from '../../support/judge-client.ts';
+import { judgeClient, type ClientGuarantee, type ClientRecord, type Heard } from '../../support/judge-client.ts';
 import { formatContent } from '../../support/recorded-store.ts';
 import type { TrueHistory } from '../../support/true-history.ts';
 
@@ -22,8 +22,6 @@ const RESTORED: TrueHistory = {
   chains: [[{ id: 'e', from: 1 }], [{ id: 'f', from: 4 }]],
   batches: [...HISTORY.batches.slice(0, 3), { revision: 4, changes: [] }, { revision: 5, changes: [{ key: 'c', content: content(9) }] }],
 };
-
-const stateAt = (cursor: string): SentState => [{ prefixes: [''], cursor }];
 
 /** A call as a correct client makes it, but for what `wrong` says. */
 function call(
@@ -62,7 +60,7 @@ function record(changes: Partial<ClientRecord> = {}): ClientRecord {
   return {
     filter: { keys: [], prefixes: [''] },
     heard: RIGHT,
-    snapshots: [stateAt('e-2')],
+    snapshots: ['e-2'],
     cursors: ['e-2', 'e-4', 'e-4', 'e-6'],
     ownVersions: new Set(),
     values: new Map([['b', '"y"']]),
@@ -93,15 +91,15 @@ describe('what a client may do', () => {
 
   test('be told the difference to a second state instead', () => {
     const heard = [RIGHT[0]!, call(2, 'created', 'b', 6, [null, 'y']), call(2, 'deleted', 'a', 6, [1, null])];
-    expect(broken({ heard, snapshots: [stateAt('e-2'), stateAt('e-6')] })).toEqual([]);
+    expect(broken({ heard, snapshots: ['e-2', 'e-6'] })).toEqual([]);
   });
 
   test('hear nothing of a second state that brings nothing new, and go on from there', () => {
-    expect(broken({ snapshots: [stateAt('e-2'), stateAt('e-2')] })).toEqual([]);
+    expect(broken({ snapshots: ['e-2', 'e-2'] })).toEqual([]);
   });
 
   test('not take over a state whose end was cut off', () => {
-    expect(broken({ snapshots: [stateAt('e-2'), stateAt('e-5')] })).toEqual([]);
+    expect(broken({ snapshots: ['e-2', 'e-5'] })).toEqual([]);
   });
 
   test('hear the answer to its own write before the stream comes to it', () => {
@@ -126,7 +124,7 @@ describe('what a client may do', () => {
       ['a', '2'],
       ['c', '9'],
     ]);
-    const snapshots = [stateAt('e-2'), stateAt('f-5')];
+    const snapshots = ['e-2', 'f-5'];
     expect(broken({ heard, values, snapshots, cursors: ['e-6', 'f-5'] }, [HISTORY, RESTORED])).toEqual([]);
   });
 });
@@ -173,7 +171,7 @@ describe('what a client may not do', () => {
   test('tell less, or more, than the difference to a second state', () => {
     const deletion = call(2, 'deleted', 'a', 6, [1, null]);
     const creation = call(2, 'created', 'b', 6, [null, 'y']);
-    const snapshots = [stateAt('e-2'), stateAt('e-6')];
+    const snapshots = ['e-2', 'e-6'];
     for (const batch of [[deletion], [creation], [creation, deletion, call(2, 'created', 'c', 6, [null, 1])]]) {
       expect(broken({ heard: [RIGHT[0]!, ...batch], snapshots })).toContain('Explained');
     }
