@@ -338,7 +338,9 @@ const badCommit = fc
       const fault = { 'reply lost': REPLY_LOST, 'request lost': REQUEST_LOST, refused: REFUSED, overtaken }[kind] ?? REFUSED;
       let isDone = false;
       let isBehind = false;
-      node.provider.onCommit = () => {
+      node.provider.onCommit = ({ operations }) => {
+        // Not that of an epoch, which a node may have to begin just now.
+        if (!operations.some((operation) => operation.key === `${NAMESPACE}/${key}`)) return undefined;
         const current = isDone ? undefined : fault;
         if (!isDone) isBehind = node.server.service.revision < run.cluster.store.position.revision;
         isDone = true;
