@@ -143,10 +143,8 @@ export class FaultyFront implements AsyncDisposable {
     }
     if (this.#isStalled || response.destroyed) return;
     const body = Buffer.concat(chunks);
-    if (read?.kind === 'list' && answer.statusCode === 200) {
-      const { cursor } = JSON.parse(body.toString()) as { readonly cursor: string };
-      this.#ledger.addPart({ prefixes: read.prefixes, cursor });
-    }
+    if (read?.kind === 'list' && answer.statusCode === 200) this.#ledger.addPage();
+    if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(String(answer.headers['attune-cursor']));
     const { 'transfer-encoding': _encoding, connection: _connection, ...headers } = answer.headers;
     response.writeHead(answer.statusCode ?? 502, { ...headers, 'content-length': body.byteLength }).end(body);
   }
@@ -179,7 +177,7 @@ export class FaultyFront implements AsyncDisposable {
       }
       if (event === 'synced' && isSnapshot) {
         isSnapshot = false;
-        this.#ledger.snapshots.push([{ prefixes: this.#ledger.prefixes, cursor: /^id: (\S+)/m.exec(frame)?.[1] ?? '' }]);
+        this.#ledger.snapshots.push(/^id: (\S+)/m.exec(frame)?.[1] ?? '');
       }
       const fault = event === undefined ? undefined : this.#frameFaults.shift();
       const half = frame.slice(0, frame.indexOf('data: ') + Math.ceil((frame.length - frame.indexOf('data: ')) / 2));
@@ -208,14 +206,11 @@ export class FaultyFront implements AsyncDisposable {
 
 function readRequestOf({ method, url = '', headers }: IncomingMessage): ReadRequest | undefined {
   const { pathname, searchParams } = new URL(url, 'http://front.invalid');
-  const prefixes = searchParams.getAll('prefix');
   if (method !== 'GET') return undefined;
   if (pathname === '/api/v1/watch') {
     const id = headers['last-event-id'];
-    return { kind: 'stream', cursor: typeof id === 'string' ? id : undefined, prefixes };
+    return { kind: 'stream', cursor: typeof id === 'string' ? id : undefined };
   }
   if (pathname !== '/api/v1/configs') return undefined;
-  return searchParams.has('watch')
-    ? { kind: 'poll', cursor: searchParams.get('since') ?? undefined, prefixes }
-    : { kind: 'list', cursor: undefined, prefixes };
+  return searchParams.has('watch') ? { kind: 'poll', cursor: searchParams.get('since') ?? undefined } : { kind: 'list', cursor: undefined };
 }

@@ -28,20 +28,12 @@ export interface Heard {
   readonly readNow: string | undefined;
 }
 
-/** A whole state as of one position, or, where it was listed prefix by prefix, each part as of its own; the first is where the client goes on. */
-export type SentState = readonly [SentPart, ...SentPart[]];
-
-export interface SentPart {
-  readonly prefixes: readonly string[];
-  readonly cursor: string;
-}
-
 /** What a client did and heard, from before its start until everything had healed. */
 export interface ClientRecord {
   readonly filter: WatchFilter;
   readonly heard: readonly Heard[];
-  /** Whole states that it may have taken over, oldest first; the first one it began with. */
-  readonly snapshots: readonly SentState[];
+  /** Positions of the whole states that it may have taken over, oldest first; the first one it began with. */
+  readonly snapshots: readonly string[];
   /** Positions it asked to resume from, oldest first. */
   readonly cursors: readonly string[];
   /** Versions that its own writes were answered with. */
@@ -70,7 +62,7 @@ export function judgeClient(histories: readonly TrueHistory[], record: ClientRec
   judgeValues(histories, record, blame);
   judgeCalls(histories, record, blame);
   judgeConnections(record, blame);
-  const isOneState = record.snapshots.length === 1 && record.snapshots[0]?.length === 1;
+  const isOneState = record.snapshots.length === 1;
   if (histories.length === 1 && isOneState && record.ownVersions.size === 0) judgeCompleteness(histories, record, blame);
   judgeExplanation(histories, record, blame);
   return violations;
@@ -130,7 +122,7 @@ function judgeConnections({ cursors, overlaps }: ClientRecord, blame: Blame): vo
 function judgeCompleteness(histories: readonly TrueHistory[], { filter, heard, snapshots }: ClientRecord, blame: Blame): void {
   const [history] = histories;
   if (!history) return;
-  const { revision: begin } = readCursor(snapshots[0]?.[0].cursor ?? '');
+  const { revision: begin } = readCursor(snapshots[0] ?? '');
   const truth = new Map<string, string[]>();
   const told = new Map<string, string[]>();
   const note = (lines: Map<string, string[]>, key: string, line: string): void => void lines.set(key, [...(lines.get(key) ?? []), line]);
@@ -185,8 +177,7 @@ function explain(
   const followed = follow(knowledge, batch, record) ?? takeOwn(histories, knowledge, batch, record);
   if (followed) return { knowledge: followed, next };
   for (let index = next; index < record.snapshots.length; index++) {
-    const state = record.snapshots[index];
-    const adopted = state ? adopt(histories, knowledge, state) : [];
+    const adopted = adopt(histories, record.filter, knowledge, record.snapshots[index] ?? '');
     const told = adopted.filter(({ difference }) => sameCalls(difference, batch)).map(({ knowledge: one }) => one);
     // Taken over without a call, as there was no difference.
     const silent = adopted
@@ -263,22 +254,13 @@ interface Adoption {
   readonly difference: readonly Call[];
 }
 
-/** What is known after the whole `state` was taken over, for each history its position may belong to. */
-function adopt(histories: readonly TrueHistory[], knowledge: Knowledge, state: SentState): readonly Adoption[] {
-  const historiesAt = (cursor: string): TrueHistory[] => historiesOf(histories, cursor).flatMap((index) => histories[index] ?? []);
-  return historiesAt(state[0].cursor).flatMap((history) => {
-    const items = new Map<string, TrueItem>();
-    const { revision } = readCursor(state[0].cursor);
+/** What is known after the whole state at `cursor` was taken over, for each history that the position may belong to. */
+function adopt(histories: readonly TrueHistory[], filter: WatchFilter, knowledge: Knowledge, cursor: string): readonly Adoption[] {
+  const { revision } = readCursor(cursor);
+  const possible = historiesOf(histories, cursor).flatMap((index) => histories[index] ?? []);
+  return possible.map((history) => {
+    const items = stateAt(history, revision, filter);
     const ahead = new Map<string, number>();
-    for (const { prefixes, cursor } of state) {
-      const possible = historiesAt(cursor);
-      const own = possible.includes(history) ? history : possible[0];
-      if (!own) return [];
-      for (const [key, item] of stateAt(own, readCursor(cursor).revision, { keys: [], prefixes })) {
-        items.set(key, item);
-        if (item.version > revision) ahead.set(key, item.version);
-      }
-    }
     // What a write of its own has brought is newer than the state, if the state is of the same history.
     if (knowledge.histories.includes(history)) {
       for (const [key, version] of knowledge.ahead) {
@@ -288,7 +270,7 @@ function adopt(histories: readonly TrueHistory[], knowledge: Knowledge, state: S
         items.set(key, own);
       }
     }
-    return [{ knowledge: { histories: [history], revision, items, ahead }, difference: differenceTo(items, knowledge, revision) }];
+    return { knowledge: { histories: [history], revision, items, ahead }, difference: differenceTo(items, knowledge, revision) };
   });
 }
 

@@ -1,11 +1,8 @@
-import type { SentPart, SentState } from './judge-client.ts';
-
 /** A request of a client for changes or for the state, as a front saw it. */
 export interface ReadRequest {
   readonly kind: 'stream' | 'poll' | 'list';
   /** The position it resumes from. */
   readonly cursor: string | undefined;
-  readonly prefixes: readonly string[];
 }
 
 interface OpenRequest extends ReadRequest {
@@ -18,23 +15,18 @@ const CLOSING_MS = 500;
 
 /** Every request of one client for changes, over all the servers it knows. */
 export class ReadLedger {
-  /** Of the client, in its order. */
-  readonly prefixes: readonly string[];
   readonly requests: ReadRequest[] = [];
-  /** Whole states that were sent to the end, oldest first. */
-  readonly snapshots: SentState[] = [];
+  /** Positions of the whole states that were sent to the end, oldest first. */
+  readonly snapshots: string[] = [];
   /** How often each fault came to pass. */
   readonly faults = new Map<string, number>();
   readonly #open = new Set<OpenRequest>();
-  #parts: SentPart[] = [];
+  #isListing = false;
   #overlaps = 0;
-
-  constructor(prefixes: readonly string[]) {
-    this.prefixes = prefixes;
-  }
 
   /** Returns what is to be called when the client has closed it, or has its answer. */
   begin(request: ReadRequest): () => void {
+    if (request.kind === 'stream') this.#isListing = false;
     this.requests.push(request);
     const now = performance.now();
     for (const other of this.#open) other.overlappedAt ??= now;
@@ -45,13 +37,14 @@ export class ReadLedger {
     };
   }
 
-  /** A page was sent; the state is whole with the last of the client's prefixes. */
-  addPart(part: SentPart): void {
-    const [prefix = ''] = part.prefixes;
-    if (prefix === this.prefixes[0]) this.#parts = [];
-    this.#parts.push(part);
-    const [first, ...rest] = this.#parts;
-    if (prefix === this.prefixes.at(-1) && first) this.snapshots.push([first, ...rest]);
+  /** A page of the state was sent: it is as of the poll that follows the last of them, which tells what changed meanwhile. */
+  addPage(): void {
+    this.#isListing = true;
+  }
+
+  addPoll(cursor: string): void {
+    if (this.#isListing) this.snapshots.push(cursor);
+    this.#isListing = false;
   }
 
   /** Requests that were open beside a newer one for longer than closing takes. */

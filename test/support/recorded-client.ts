@@ -42,7 +42,7 @@ export class RecordedClient implements AsyncDisposable {
   }
 
   static async create(prefixes: readonly string[], servers: readonly string[]): Promise<RecordedClient> {
-    const ledger = new ReadLedger(prefixes);
+    const ledger = new ReadLedger();
     const fronts = await Promise.all(servers.map((url) => FaultyFront.start(url, ledger)));
     return new RecordedClient(prefixes, fronts, ledger);
   }
