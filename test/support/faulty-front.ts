@@ -143,8 +143,9 @@ export class FaultyFront implements AsyncDisposable {
     }
     if (this.#isStalled || response.destroyed) return;
     const body = Buffer.concat(chunks);
-    if (read?.kind === 'list' && answer.statusCode === 200) this.#ledger.addPage();
-    if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(String(answer.headers['attune-cursor']));
+    const cursor = String(answer.headers['attune-cursor']);
+    if (read?.kind === 'list' && answer.statusCode === 200) this.#ledger.addPage(cursor);
+    if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(read.cursor, cursor);
     const { 'transfer-encoding': _encoding, connection: _connection, ...headers } = answer.headers;
     response.writeHead(answer.statusCode ?? 502, { ...headers, 'content-length': body.byteLength }).end(body);
   }

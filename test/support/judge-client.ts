@@ -61,7 +61,7 @@ export function judgeClient(histories: readonly TrueHistory[], record: ClientRec
   const blame = (guarantee: ClientGuarantee, what: string): void => void violations.push({ guarantee, what });
   judgeValues(histories, record, blame);
   judgeCalls(histories, record, blame);
-  judgeConnections(record, blame);
+  judgeConnections(histories, record, blame);
   const isOneState = record.snapshots.length === 1;
   if (histories.length === 1 && isOneState && record.ownVersions.size === 0) judgeCompleteness(histories, record, blame);
   judgeExplanation(histories, record, blame);
@@ -108,13 +108,15 @@ function judgeCalls(histories: readonly TrueHistory[], { heard }: ClientRecord, 
   }
 }
 
-function judgeConnections({ cursors, overlaps }: ClientRecord, blame: Blame): void {
+function judgeConnections(histories: readonly TrueHistory[], { cursors, overlaps }: ClientRecord, blame: Blame): void {
   if (overlaps > 0) blame('OneConnection', `${overlaps} requests for changes were open beside a newer one`);
   const reached = new Map<string, number>();
   for (const [index, cursor] of cursors.entries()) {
     const { epoch, revision } = readCursor(cursor);
     const before = reached.get(epoch) ?? 0;
-    if (revision < before) blame('Forward', `request ${index} resumed from ${cursor}, one before it from ${epoch}-${before}`);
+    // A store that was put back shares the links of its epoch up to where it was put back.
+    if (histories.length === 1 && revision < before)
+      blame('Forward', `request ${index} resumed from ${cursor}, one before it from ${epoch}-${before}`);
     reached.set(epoch, Math.max(before, revision));
   }
 }

@@ -21,12 +21,11 @@ export class ReadLedger {
   /** How often each fault came to pass. */
   readonly faults = new Map<string, number>();
   readonly #open = new Set<OpenRequest>();
-  #isListing = false;
+  #listedAt = 'nowhere';
   #overlaps = 0;
 
   /** Returns what is to be called when the client has closed it, or has its answer. */
   begin(request: ReadRequest): () => void {
-    if (request.kind === 'stream') this.#isListing = false;
     this.requests.push(request);
     const now = performance.now();
     for (const other of this.#open) other.overlappedAt ??= now;
@@ -37,14 +36,14 @@ export class ReadLedger {
     };
   }
 
-  /** A page of the state was sent: it is as of the poll that follows the last of them, which tells what changed meanwhile. */
-  addPage(): void {
-    this.#isListing = true;
+  /** A page of the state was sent: the state is as of the poll from `cursor` on that follows, which tells what changed meanwhile. */
+  addPage(cursor: string): void {
+    this.#listedAt = cursor;
   }
 
-  addPoll(cursor: string): void {
-    if (this.#isListing) this.snapshots.push(cursor);
-    this.#isListing = false;
+  /** The answer may be lost on its way, and the same asked again. */
+  addPoll(since: string | undefined, cursor: string): void {
+    if (since === this.#listedAt && this.snapshots.at(-1) !== cursor) this.snapshots.push(cursor);
   }
 
   /** Requests that were open beside a newer one for longer than closing takes. */
