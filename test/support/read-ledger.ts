@@ -21,7 +21,7 @@ export class ReadLedger {
   /** How often each fault came to pass. */
   readonly faults = new Map<string, number>();
   readonly #open = new Set<OpenRequest>();
-  #listedAt = 'nowhere';
+  readonly #listedAt = new Set<string>();
   #overlaps = 0;
 
   /** Returns what is to be called when the client has closed it, or has its answer. */
@@ -36,14 +36,14 @@ export class ReadLedger {
     };
   }
 
-  /** A page of the state was sent: the state is as of the poll from `cursor` on that follows, which tells what changed meanwhile. */
+  /** A page of the state was sent: the state is as of the poll that follows from the first page on, which tells what changed meanwhile. */
   addPage(cursor: string): void {
-    this.#listedAt = cursor;
+    this.#listedAt.add(cursor);
   }
 
   /** The answer may be lost on its way, and the same asked again. */
   addPoll(since: string | undefined, cursor: string): void {
-    if (since === this.#listedAt && this.snapshots.at(-1) !== cursor) this.snapshots.push(cursor);
+    if (since !== undefined && this.#listedAt.has(since) && this.snapshots.at(-1) !== cursor) this.snapshots.push(cursor);
   }
 
   /** Requests that were open beside a newer one for longer than closing takes. */

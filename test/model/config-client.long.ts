@@ -117,6 +117,10 @@ afterAll(async () => {
   await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
 });
 
+/*
+ * Not among the tests of a tier yet: of five runs one still ends in a verdict of which it is open whether the client or the judge is wrong
+ * (ATTUNE_SEED=2033883385, "put back", the first state of a client that polls).
+ */
 describe('a ConfigClient on real servers keeps what it promises', () => {
   it(
     'telling each key its whole history, through cuts, stalls, spoiled frames, polls, restarts and node switches',
