@@ -366,16 +366,23 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     // What a listener brings about is told after what it was told of.
     if (this.#told.length > 1) return;
     for (; this.#told[0]; this.#told.shift()) {
-      for (const change of this.#values.accept(this.#told[0])) {
-        const { key } = change;
-        // Who joins while it is told hears the next one.
-        const prefixes = [...this.#prefixWatchers.names()].filter((prefix) => key.startsWith(prefix));
-        const feeds = [...this.#feeds].filter(({ prefix }) => key.startsWith(prefix));
-        this.#watchers.emit(key, change.type === 'deleted' ? this.#values.absent(key) : change.newValue, change);
-        for (const prefix of prefixes) this.#prefixWatchers.emit(prefix, change);
-        for (const feed of feeds) feed.changes.push(change);
+      try {
+        for (const change of this.#values.accept(this.#told[0])) this.#tell(change);
+      } catch (error) {
+        // Nothing here should throw; if it does, what follows is told all the same.
+        this.#report(error);
       }
     }
+  }
+
+  #tell(change: ReadChange): void {
+    const { key } = change;
+    // Who joins while it is told hears the next one.
+    const prefixes = [...this.#prefixWatchers.names()].filter((prefix) => key.startsWith(prefix));
+    const feeds = [...this.#feeds].filter(({ prefix }) => key.startsWith(prefix));
+    this.#watchers.emit(key, change.type === 'deleted' ? this.#values.absent(key) : change.newValue, change);
+    for (const prefix of prefixes) this.#prefixWatchers.emit(prefix, change);
+    for (const feed of feeds) feed.changes.push(change);
   }
 
   #keep(): void {

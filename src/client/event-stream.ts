@@ -46,6 +46,7 @@ export async function* readEventStream(transport: Transport, options: EventStrea
   const { signal, connectTimeoutMs, silenceMs, maxFrameChars } = options;
   const link = linkAbort(signal, transport.clock);
   link.expireAfter(connectTimeoutMs);
+  let reader: { read(): Promise<{ readonly value?: Uint8Array }>; cancel(): Promise<void> } | undefined;
   try {
     if (options.elsewhere) transport.current++;
     const server = transport.urlAt(transport.current);
@@ -68,7 +69,7 @@ export async function* readEventStream(transport: Transport, options: EventStrea
       },
     });
     const decoder = new TextDecoder('utf-8', { fatal: true });
-    const reader: { read(): Promise<{ readonly value?: Uint8Array }> } = body.getReader();
+    reader = body.getReader();
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = isFirst ? Math.min(FIRST_BYTE_MS, silenceMs) : silenceMs;
       link.expireAfter(waitMs);
@@ -87,9 +88,10 @@ export async function* readEventStream(transport: Transport, options: EventStrea
     // To stop is not to fail.
     if (!signal?.aborted) throw error;
   } finally {
-    // Gives the socket back, however it ended.
+    // Gives the socket back, however it ended; a body that knows no signal is told as well.
     link.abort();
     link.release();
+    reader?.cancel().catch(() => undefined);
   }
 }
 

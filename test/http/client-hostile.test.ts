@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { JsonValue } from '../../src/core/item.ts';
 import type { LastKnownStore, OverrideSource } from '../../src/client/durable.ts';
-import { ConfigClient, type StopFunction } from '../../src/client/index.ts';
+import { ConfigClient, type StandardSchema, type StopFunction } from '../../src/client/index.ts';
 import { z } from 'zod';
 import { eventually } from '../support/eventually.ts';
 import { HttpService } from '../support/http-service.ts';
@@ -60,6 +60,37 @@ describe('a client among what an application does to it', () => {
     await expect(config.start({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'NOT_READY' });
     if (!('fetch' in options)) await expect(config.set('a', 1)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
     await config.close();
+  });
+
+  test('a body that knows no signal is cancelled with its stream', async () => {
+    let cancelled = 0;
+    const fetch = async (): Promise<Response> =>
+      new Response(new ReadableStream({ pull: never, cancel: () => void cancelled++ }), {
+        headers: { 'content-type': 'text/event-stream' },
+      });
+    const config = new ConfigClient({ url: NOBODY, prefix: '', fetch, ...QUIET });
+    await expect(config.start({ timeoutMs: 20 })).rejects.toMatchObject({ code: 'NOT_READY' });
+    await config.close();
+    expect(cancelled).toBe(1);
+  });
+
+  test('a schema that throws what is no error harms its own key only', async () => {
+    await using service = await HttpService.start();
+    const broken: StandardSchema = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: () => {
+          throw null as unknown as Error;
+        },
+      },
+    };
+    const schema = { 'app/a': broken, 'app/b': z.number() };
+    await using config = await ConfigClient.connect({ url: service.url, prefix: 'app/', schema, ...QUIET }, { timeoutMs: 5_000 });
+    await service.outside({ 'app/a': '1', 'app/b': '2' });
+    await eventually(() => expect(config.get('app/b')).toBe(2));
+    await service.set('app/b', 3);
+    await eventually(() => expect(config.get('app/b')).toBe(3));
   });
 
   test('stores that throw are reported and are as none', async () => {

@@ -63,6 +63,18 @@ describe('parseFrame', () => {
     { event: 'goaway', data: {} },
     { event: 'goaway', data: { retryMs: -1 } },
   ];
+  test('quotes nothing of data that is no JSON: it may hold values', () => {
+    const data = '{"revision":8,"changes":[{"newValue":"hunter2"},x]}';
+    let thrown: unknown;
+    try {
+      parseFrame({ event: 'change', id: 'e-8', data });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(isAttuneError(thrown, 'PROTOCOL')).toBe(true);
+    expect(`${String(thrown)} ${String((thrown as Error).cause)}`).not.toContain('hunter2');
+  });
+
   test.each(bad)('refuses $event $data with id $id, never skips it', ({ event, data, id }) => {
     let thrown: unknown;
     try {
