@@ -4,14 +4,14 @@ import { bundleSplit, type Bundle } from './bundle-client.ts';
 
 /*
  * npm run size: what `import 'attune-client'` adds to a page, minified by a bundler and gzipped, the dependency included. What is loaded
- * at first has a limit; what waits behind an `import()` is shown beside it.
+ * at first is what counts; what waits behind an `import()` is shown beside it. docs/adr/0007 says why the goal is not reached.
  */
 
 const ENTRY = 'src/client/index.ts';
 /** Gzipped, of what is loaded at first. */
-const LIMIT_BYTES = 8 * 1024;
-/** False: the size is told and nothing more, because the client is still above the limit. */
-const ENFORCED = false;
+const GOAL_BYTES = 8 * 1024;
+/** What has been reached, and must not be lost again: lower it with every byte that is won. */
+const REACHED_BYTES = 13_750;
 
 const gzipped = (code: string): number => gzipSync(code, { level: 9 }).byteLength;
 const column = (value: number): string => value.toLocaleString('en').padStart(9);
@@ -40,7 +40,6 @@ console.log(' minified  gzipped  of the door attune-client (gzipped, of a module
 const size = print('loaded at first', [initial]);
 if (later.length > 0) print('loaded only when needed, each file by itself', later);
 
-const verdict = size <= LIMIT_BYTES ? 'within' : `${size - LIMIT_BYTES} bytes above`;
-const bound = ENFORCED ? '' : '; not enforced yet, so this check fails on nothing';
-console.log(`${size} bytes gzipped are loaded at first: ${verdict} the limit of ${LIMIT_BYTES}${bound}`);
-if (ENFORCED && size > LIMIT_BYTES) process.exitCode = 1;
+const verdict = size <= GOAL_BYTES ? 'within' : `${size - GOAL_BYTES} bytes above`;
+console.log(`${size} bytes gzipped are loaded at first: ${verdict} the goal of ${GOAL_BYTES}; more than ${REACHED_BYTES} fail`);
+if (size > REACHED_BYTES) process.exitCode = 1;

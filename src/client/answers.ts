@@ -5,16 +5,7 @@ import type { Revision } from '../core/revision.ts';
 import { sliceJson } from './json-slices.ts';
 import { mediaTypeOf } from './media-type.ts';
 import type { Incoming } from './transport.ts';
-import {
-  expectList,
-  expectObject,
-  expectRevision,
-  expectString,
-  parseChange,
-  parseItem,
-  parseJsonObject,
-  type WireObject,
-} from './wire.ts';
+import { expectKind, expectMembers, parseChanges, parseItem, parseJsonObject, type WireObject } from './wire.ts';
 
 /** What every answer tells beside its body. A header that did not come through (a proxy, CORS) is undefined. */
 export interface AnswerMeta {
@@ -100,7 +91,7 @@ export function metaOf(answer: Incoming): AnswerMeta {
   return {
     server: answer.server,
     status: answer.status,
-    revision: revision === null ? undefined : expectRevision(Number(revision), 'Attune-Revision'),
+    revision: revision === null ? undefined : expectKind(Number(revision), 'a revision', 'Attune-Revision'),
     cursor: answer.headers.get('attune-cursor') ?? undefined,
     staleMs: stale === null || !/^\d+(\.\d+)?$/.test(stale) ? undefined : Number(stale) * 1_000,
   };
@@ -135,7 +126,7 @@ export function parseRawAnswer(answer: Incoming): RawAnswer {
 export function parseListPage(answer: Incoming): ListPage & { readonly next: string | undefined } {
   const bodyText = jsonTextOf(answer);
   const body = parseJsonObject(bodyText, 'the answer');
-  const items = expectList(body['items'], "the answer's items").map((item) => parseItem(item));
+  const items = expectKind(body['items'], 'a list', "the answer's items").map(parseItem);
   return {
     ...parsePagePosition(answer, body),
     items,
@@ -149,20 +140,25 @@ export function parseListPage(answer: Incoming): ListPage & { readonly next: str
 
 export function parseKeyPage(answer: Incoming): KeyPage & { readonly next: string | undefined } {
   const body = parseJsonObject(jsonTextOf(answer), 'the answer');
-  const keys = expectList(body['items'], "the answer's items").map((value) => {
-    const entry = expectObject(value, 'an entry');
-    return { key: expectString(entry['key'], "an entry's key"), version: expectRevision(entry['version'], "an entry's version") };
+  const keys = expectKind(body['items'], 'a list', "the answer's items").map((value) => {
+    const { key, version } = expectMembers(value, { key: 'a string', version: 'a revision' }, 'the entry');
+    return { key, version };
   });
   return { ...parsePagePosition(answer, body), keys };
 }
 
+const POSITION = { cursor: 'a string', revision: 'a revision' } as const;
+
 function parsePagePosition(answer: Incoming, body: WireObject) {
-  const next = body['next'] === undefined ? undefined : expectString(body['next'], "the answer's next");
+  const next = body['next'] === undefined ? undefined : expectKind(body['next'], 'a string', "the answer's next");
+  const { cursor, revision } = expectMembers(body, POSITION, 'the answer');
   return {
     ...metaOf(answer),
-    cursor: expectString(body['cursor'], "the answer's cursor"),
-    revision: expectRevision(body['revision'], "the answer's revision"),
-    prefixes: expectList(body['prefixes'] ?? [], "the answer's prefixes").map((prefix) => expectString(prefix, 'a prefix')),
+    cursor,
+    revision,
+    prefixes: expectKind(body['prefixes'] ?? [], 'a list', "the answer's prefixes").map((prefix) =>
+      expectKind(prefix, 'a string', 'a prefix'),
+    ),
     next,
     hasNext: next !== undefined,
   };
@@ -170,26 +166,14 @@ function parsePagePosition(answer: Incoming, body: WireObject) {
 
 export function parsePollAnswer(answer: Incoming): PollAnswer {
   const body = parseJsonObject(jsonTextOf(answer), 'the answer');
-  return {
-    ...metaOf(answer),
-    cursor: expectString(body['cursor'], "the answer's cursor"),
-    revision: expectRevision(body['revision'], "the answer's revision"),
-    changes: expectList(body['changes'], "the answer's changes").map((change) => parseChange(change)),
-  };
+  const { cursor, revision } = expectMembers(body, POSITION, 'the answer');
+  return { ...metaOf(answer), cursor, revision, changes: parseChanges(body) };
 }
 
 export function parseStatusAnswer(answer: Incoming): StatusAnswer {
   const bodyText = jsonTextOf(answer);
-  const body = parseJsonObject(bodyText, 'the answer');
-  return {
-    ...metaOf(answer),
-    body: {
-      ...body,
-      version: expectString(body['version'], "the server's version"),
-      state: expectString(body['state'], "the server's state"),
-    },
-    bodyText,
-  };
+  const body = expectMembers(parseJsonObject(bodyText, 'the answer'), { version: 'a string', state: 'a string' }, 'the answer');
+  return { ...metaOf(answer), body, bodyText };
 }
 
 /** Only JSON has a text of its own; of all else the string is the value. */

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '../core/errors.ts';
 import { keyProblem, prefixProblem, quoteForMessage } from '../core/key.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LastKnownStore, OverrideSource } from './durable.ts';
+import { formatQuery } from './request-path.ts';
 import type { ConfigSchema } from './schema.ts';
 import { parseServerUrls, type ServerUrls } from './server-urls.ts';
 
@@ -58,6 +59,8 @@ export interface ResolvedOptions {
 }
 
 const MAX_PREFIXES = 100;
+/** Of a query: a server reads 16 KiB of URL and headers. */
+const MAX_QUERY_CHARS = 12_000;
 
 const DEFAULTS = Object.freeze({
   requestTimeoutMs: 10_000,
@@ -110,5 +113,8 @@ function parsePrefixes(prefix: string | readonly string[] | undefined): readonly
     const problem = prefixProblem(one);
     if (problem !== undefined) throw new InvalidArgumentError(`invalid prefix ${quoteForMessage(one)}: ${problem}`);
   }
+  const { length } = formatQuery({ prefix: prefixes });
+  if (length > MAX_QUERY_CHARS)
+    throw new InvalidArgumentError(`the prefixes make a URL of ${length} characters, over ${MAX_QUERY_CHARS}; give fewer or shorter ones`);
   return prefixes;
 }

@@ -4,10 +4,10 @@ import { quoteForMessage } from '../core/key.ts';
 import { linkAbort, type AbortLink } from './abort-link.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { resolveOptions, warnOnConsole, type ConfigClientOptions, type ResolvedOptions } from './client-options.ts';
-import type { LastKnown } from './durable.ts';
 import { Echo } from './echo.ts';
 import { createFrameSource, type WrapSource } from './frame-source.ts';
 import { Listeners, type StopFunction } from './listeners.ts';
+import { LocalSources } from './local-sources.ts';
 import { Overlay } from './overlay.ts';
 import { expectDefaults, isRefusal, Readiness, type StartOptions } from './readiness.ts';
 import { Replica, type SeenChange } from './replica.ts';
@@ -27,9 +27,6 @@ export interface ChangesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How long a start waits beyond its deadline for a kept state that is still being read. */
-const LOAD_GRACE_MS = 1_000;
-
 interface Feed {
   readonly prefix: string;
   readonly changes: ChangeFeed<ReadChange>;
@@ -46,6 +43,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #values: Values;
   readonly #replica = new Replica();
   readonly #overlay = new Overlay(this.#replica);
+  readonly #local: LocalSources;
   readonly #readiness = new Readiness();
   readonly #echo: Echo;
   readonly #errorListeners = new Listeners<[error: unknown]>(warnOnConsole);
@@ -57,9 +55,6 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
-  #overrides: 'closed' | 'opening' | 'open' = 'closed';
-  #loading: Promise<void> | undefined;
-  #lastKnown: LastKnown | undefined;
   #closing: Promise<void> | undefined;
 
   /** Checks the options; nothing is sent before `start`. @throws {InvalidArgumentError} */
@@ -68,6 +63,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     const { clock, random, prefixes, schema, backoff, silenceMs, requestTimeoutMs } = resolved;
     this.#options = resolved;
     if (options.onError) this.onError(options.onError);
+    this.#local = new LocalSources({ ...resolved, report: (error) => this.#report(error) });
     this.#values = schema ? createSchemaValues(schema, (error) => this.#report(error)) : createPlainValues((key) => this.#overlay.get(key));
     this.#transport = new Transport({
       urls: resolved.urls,
@@ -91,7 +87,11 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
             ? this.#replica.apply(action.changes)
             : this.#replica.replace(action.items, action.revision, action.foreign),
         );
-        this.#keep();
+        this.#local.keep(() => ({
+          savedAt: clock.now(),
+          revision: this.#loop.state.position?.revision ?? 0,
+          items: this.#replica.items(),
+        }));
       },
       onError: (error) => {
         this.#readiness.refuse(error);
@@ -131,14 +131,17 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   async start(options: StartOptions = {}): Promise<void> {
     this.#expectOpen();
     options.signal?.throwIfAborted();
-    this.#openSources();
+    this.#local.open(
+      (values) => this.#override(values),
+      () => this.#tellReady(),
+    );
     this.#loop.start();
     if (this.#isReady()) return;
     await this.#readiness.wait(options, this.#options.clock, (timeoutMs) => this.#serveWithoutServer(timeoutMs));
   }
 
   #isReady(): boolean {
-    return this.#loop.state.source === 'memory' && this.#overrides === 'open';
+    return this.#loop.state.source === 'memory' && this.#local.isOpen;
   }
 
   #tellReady(): void {
@@ -147,18 +150,14 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
 
   /** @throws {NotReadyError} there is nothing to serve. @throws {AttuneError} the server refuses this client: then nothing else may serve it. */
   async #serveWithoutServer(timeoutMs: number): Promise<void> {
-    // A file that is being read is worth a moment more, one that hangs is not.
-    const { clock } = this.#options;
-    let cancel: () => void = () => undefined;
-    await Promise.race([this.#loading, new Promise<void>((resolve) => (cancel = clock.after(LOAD_GRACE_MS, resolve)))]);
-    cancel();
+    const lastKnown = await this.#local.lastKnown();
     const { source } = this.#loop.state;
     if (source === 'memory' || source === 'file' || this.#closing) return;
-    const { urls, prefixes } = this.#options;
+    const { urls, prefixes, clock } = this.#options;
     const lastFailure = this.#loop.state.trouble?.cause;
     if (isRefusal(lastFailure)) throw lastFailure;
-    if (this.#lastKnown && source === 'none') {
-      const { items, revision, savedAt } = this.#lastKnown;
+    if (lastKnown && source === 'none') {
+      const { items, revision, savedAt } = lastKnown;
       // Of any history: its versions compare with nothing.
       const kept = items.map((item) => ({ ...item, version: 0 }));
       this.#publish(this.#replica.replace(kept, 0, false));
@@ -169,28 +168,10 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     }
   }
 
-  /** What cannot be opened is reported, and is not there. */
-  #openSources(): void {
-    if (this.#overrides !== 'closed') return;
-    this.#overrides = 'opening';
-    const { lastKnown, overrides, prefixes } = this.#options;
-    const report = (error: unknown): void => this.#report(error);
-    const isOurs = (key: string): boolean => prefixes.some((prefix) => key.startsWith(prefix));
-    const onValues = (values: ReadonlyMap<string, JsonValue>): void => {
-      if (this.#closing) return;
-      this.#hear(this.#overlay.replace(new Map([...values].filter(([key, value]) => isOurs(key) && this.#isFitting(key, value)))));
-    };
-    const onOpened = (): void => {
-      this.#overrides = 'open';
-      this.#tellReady();
-    };
-    const load = async (): Promise<void> => {
-      this.#lastKnown = await lastKnown?.load(prefixes);
-    };
-    const open = async (): Promise<void> => overrides?.open(onValues);
-    this.#loading = load().catch(report);
-    if (overrides) void open().catch(report).then(onOpened);
-    else onOpened();
+  /** One that does not fit the schema is reported, and covers nothing. */
+  #override(values: ReadonlyMap<string, JsonValue>): void {
+    if (this.#closing) return;
+    this.#hear(this.#overlay.replace(new Map([...values].filter(([key, value]) => this.#isFitting(key, value)))));
   }
 
   /**
@@ -350,9 +331,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     this.#feeds.clear();
     this.#watchers.clear();
     this.#prefixWatchers.clear();
-    const { lastKnown, overrides } = this.#options;
-    const report = (error: unknown): void => this.#report(error);
-    await Promise.all([closed, (async () => lastKnown?.close())().catch(report), (async () => overrides?.close())().catch(report)]);
+    await Promise.all([closed, this.#local.close()]);
     this.#statusListeners.clear();
   }
 
@@ -385,21 +364,6 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     for (const feed of feeds) feed.changes.push(change);
   }
 
-  #keep(): void {
-    const { lastKnown, prefixes, clock } = this.#options;
-    const state = (): LastKnown => ({
-      savedAt: clock.now(),
-      revision: this.#loop.state.position?.revision ?? 0,
-      items: this.#replica.items(),
-    });
-    try {
-      lastKnown?.changed(prefixes, state);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  /** An override that does not fit the schema is reported, and covers nothing. */
   #isFitting(key: string, value: JsonValue): boolean {
     try {
       if (this.#values.has(key)) this.#values.parse(key, value);

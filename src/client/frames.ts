@@ -1,14 +1,14 @@
 import { ProtocolError } from '../core/errors.ts';
-import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
+import type { ConfigItem } from '../core/item.ts';
 import type { Revision } from '../core/revision.ts';
 import type { StreamFrame } from './event-stream.ts';
-import { expectList, expectRevision, expectString, parseChange, parseItem, parseJsonObject } from './wire.ts';
+import { expectMembers, parseChanges, parseItem, parseJsonObject, type WireChange } from './wire.ts';
 
 /** A frame of `/api/v1/watch`, understood. `cursor` stands where resuming is safe. */
 export type ServerFrame =
   | { readonly kind: 'snapshot'; readonly revision: Revision; readonly items: readonly ConfigItem[] }
   | { readonly kind: 'synced'; readonly cursor: string; readonly revision: Revision; readonly count: number }
-  | { readonly kind: 'change'; readonly cursor: string; readonly revision: Revision; readonly changes: readonly ConfigChangeEvent[] }
+  | { readonly kind: 'change'; readonly cursor: string; readonly revision: Revision; readonly changes: readonly WireChange[] }
   | { readonly kind: 'bookmark'; readonly cursor: string; readonly revision: Revision }
   | { readonly kind: 'reset'; readonly reason: string }
   | { readonly kind: 'status'; readonly state: 'stale' | 'live'; readonly since: number | undefined }
@@ -19,62 +19,41 @@ export type ServerFrame =
  * @throws {ProtocolError} anything of a known name that does not parse. It must not be skipped: it may hold a change.
  */
 export function parseFrame({ event, id, data }: StreamFrame): ServerFrame | undefined {
-  const body = () => parseJsonObject(data, `the data of a '${event}' frame`);
+  const what = `a '${event}' frame`;
+  const read = <M extends Parameters<typeof expectMembers>[1]>(members: M) => expectMembers(parseJsonObject(data, what), members, what);
+  const cursor = () => expectCursor(id, what);
   switch (event) {
     case 'snapshot': {
-      const { revision, items } = body();
-      return {
-        kind: 'snapshot',
-        revision: expectRevision(revision, "the snapshot's revision"),
-        items: expectList(items, "the snapshot's items").map((item) => parseItem(item)),
-      };
+      const { revision, items } = read({ revision: 'a revision', items: 'a list' });
+      return { kind: event, revision, items: items.map(parseItem) };
     }
     case 'synced': {
-      const { revision, count } = body();
-      return {
-        kind: 'synced',
-        cursor: expectCursor(id, event),
-        revision: expectRevision(revision, 'the revision'),
-        count: expectRevision(count, 'the count'),
-      };
+      const { revision, count } = read({ revision: 'a revision', count: 'a revision' });
+      return { kind: event, cursor: cursor(), revision, count };
     }
     case 'change': {
-      const { revision, changes } = body();
-      return {
-        kind: 'change',
-        cursor: expectCursor(id, event),
-        revision: expectRevision(revision, 'the revision'),
-        changes: expectList(changes, 'changes').map((change) => parseChange(change)),
-      };
+      const body = read({ revision: 'a revision' });
+      return { kind: event, cursor: cursor(), revision: body.revision, changes: parseChanges(body) };
     }
     case 'bookmark':
-      return { kind: 'bookmark', cursor: expectCursor(id, event), revision: expectRevision(body()['revision'], 'the revision') };
+      return { kind: event, cursor: cursor(), revision: read({ revision: 'a revision' }).revision };
     case 'reset':
-      return { kind: 'reset', reason: expectString(body()['reason'], 'the reason') };
+      return { kind: event, reason: read({ reason: 'a string' }).reason };
     case 'status': {
-      const { state, since } = body();
-      if (state !== 'stale' && state !== 'live')
-        throw new ProtocolError(`the server's state is neither stale nor live: ${JSON.stringify(state)}`);
-      return { kind: 'status', state, since: parseTime(since) };
+      const { state, since } = read({ state: 'a string' });
+      if (state !== 'stale' && state !== 'live') throw new ProtocolError(`${what} is neither stale nor live`);
+      const time = typeof since === 'string' ? Date.parse(since) : Number.NaN;
+      return { kind: event, state, since: Number.isNaN(time) ? undefined : time };
     }
-    case 'goaway': {
-      const { retryMs } = body();
-      if (typeof retryMs !== 'number' || !(retryMs >= 0)) throw new ProtocolError(`retryMs is no time: ${JSON.stringify(retryMs)}`);
-      return { kind: 'goaway', retryMs };
-    }
+    case 'goaway':
+      return { kind: event, retryMs: read({ retryMs: 'a time' }).retryMs };
     default:
       return undefined;
   }
 }
 
 /** A cursor is opaque, but it travels back as a header. */
-export function expectCursor(id: unknown, event: string): string {
-  if (typeof id !== 'string' || !/^[\u0021-\u007e]{1,256}$/.test(id))
-    throw new ProtocolError(`a '${event}' frame has no id to resume after`);
+export function expectCursor(id: unknown, what: string): string {
+  if (typeof id !== 'string' || !/^[!-~]{1,256}$/.test(id)) throw new ProtocolError(`${what} has no id to resume after`);
   return id;
-}
-
-function parseTime(since: unknown): number | undefined {
-  const time = typeof since === 'string' ? Date.parse(since) : Number.NaN;
-  return Number.isNaN(time) ? undefined : time;
 }

@@ -1,5 +1,5 @@
 import { isAttuneError, ProtocolError, UnavailableError } from '../core/errors.ts';
-import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
+import type { ConfigItem } from '../core/item.ts';
 import type { Revision } from '../core/revision.ts';
 import { sleep } from './clock.ts';
 import { expectCursor, type ServerFrame } from './frames.ts';
@@ -7,7 +7,7 @@ import { mediaTypeOf } from './media-type.ts';
 import { formatQuery } from './request-path.ts';
 import { sendRequest } from './requests.ts';
 import type { Incoming, Transport } from './transport.ts';
-import { expectList, expectRevision, expectString, parseChange, parseItem, parseJsonObject, type WireObject } from './wire.ts';
+import { expectKind, parseChanges, parseItem, parseJsonObject, type WireChange, type WireObject } from './wire.ts';
 
 export interface LongPollOptions {
   readonly transport: Transport;
@@ -109,7 +109,7 @@ function parseBody({ server, headers, bytes }: Incoming): WireObject {
 interface PollAnswer extends Answer {
   readonly cursor: string;
   readonly revision: Revision;
-  readonly changes: readonly ConfigChangeEvent[];
+  readonly changes: readonly WireChange[];
 }
 
 async function poll(options: LongPollOptions, since: string, waitMs: number): Promise<PollAnswer> {
@@ -117,12 +117,12 @@ async function poll(options: LongPollOptions, since: string, waitMs: number): Pr
   return {
     ...answer,
     ...positionOf(answer),
-    changes: expectList(answer.body['changes'], 'changes').map((change) => parseChange(change)),
+    changes: parseChanges(answer.body),
   };
 }
 
 function positionOf({ body }: Answer): { readonly cursor: string; readonly revision: Revision } {
-  return { cursor: expectCursor(body['cursor'], 'poll'), revision: expectRevision(body['revision'], 'the revision') };
+  return { cursor: expectCursor(body['cursor'], 'the answer'), revision: expectKind(body['revision'], 'a revision', 'the revision') };
 }
 
 /**
@@ -139,10 +139,10 @@ async function readState(
     while (query !== undefined) {
       const answer = await ask(options, query);
       first ??= positionOf(answer).cursor;
-      for (const item of expectList(answer.body['items'], 'the items').map((one) => parseItem(one))) items.set(item.key, item);
+      for (const item of expectKind(answer.body['items'], 'a list', 'items').map(parseItem)) items.set(item.key, item);
       // Only its query is taken: a token must never follow a URL to another host.
       const { next } = answer.body;
-      query = next === undefined ? undefined : new URL(expectString(next, 'next'), 'http://next.invalid/').search;
+      query = next === undefined ? undefined : new URL(expectKind(next, 'a string', 'next'), 'http://next.invalid/').search;
     }
   }
   if (first === undefined) throw new ProtocolError('there is no prefix to ask for');

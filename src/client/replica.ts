@@ -2,6 +2,7 @@ import { compareBytes } from '../core/byte-order.ts';
 import type { ConfigChangeEvent, ConfigItem, JsonValue } from '../core/item.ts';
 import type { KnownItem } from './durable.ts';
 import { sameJson } from './json-value.ts';
+import type { WireChange } from './wire.ts';
 
 /** What the client knows of a key that exists. */
 export type Known = Omit<KnownItem, 'key'>;
@@ -10,7 +11,7 @@ export type Known = Omit<KnownItem, 'key'>;
 export type StateItem = KnownItem & Partial<Pick<ConfigItem, 'lastUpdated' | 'updatedBy'>>;
 
 /** A change as this client saw it: `oldValue` and `type` are told by what it knew, not by what the server knew. */
-export type SeenChange = ConfigChangeEvent & { readonly oldValue: JsonValue };
+export type SeenChange = WireChange & { readonly oldValue: JsonValue };
 
 /** Deletions remembered at most; the oldest is forgotten first. Each protects only against an older version that arrives later. */
 export const MAX_REMEMBERED_DELETIONS = 10_000;
@@ -42,7 +43,7 @@ export class Replica {
     return this.#items.get(key)?.version ?? this.#deletions.get(key) ?? 0;
   }
 
-  apply(changes: readonly ConfigChangeEvent[]): readonly SeenChange[] {
+  apply(changes: readonly WireChange[]): readonly SeenChange[] {
     const seen: SeenChange[] = [];
     for (const change of changes) {
       // `deleted` then `created` of one key in one frame may share what was the frame's revision.

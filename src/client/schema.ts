@@ -46,7 +46,7 @@ export type InputOf<S extends ConfigSchema | undefined, K extends string> = S ex
 /** One change of one key, narrowed by `type`. Values are as `get` answers them; null stands for absent. */
 export type ChangeOf<K extends string, V> = Omit<SeenChange, 'type' | 'key' | 'oldValue' | 'newValue'> & {
   readonly key: K;
-  /** True if changes before this one were merged into it, because the reader of `changes()` was far behind. */
+  /** True if versions before this one may be missing: the server could not see them, or the reader of `changes()` was far behind. */
   readonly gap?: true;
 } & (
     | { readonly type: 'created'; readonly oldValue: null; readonly newValue: V }

@@ -1,8 +1,9 @@
 import { assertNever } from '../core/assert-never.ts';
 import { AttuneError, isAttuneError, ProtocolError, UnavailableError } from '../core/errors.ts';
-import type { ConfigChangeEvent, ConfigItem } from '../core/item.ts';
+import type { ConfigItem } from '../core/item.ts';
 import type { Revision } from '../core/revision.ts';
 import type { ServerFrame } from './frames.ts';
+import type { WireChange } from './wire.ts';
 
 /**
  * How a client keeps its copy equal to the server's, as a function from (state, event) to (state, actions): no timer, socket, callback or
@@ -112,7 +113,7 @@ export type SyncAction =
   | { readonly type: 'wait'; readonly attempt: number; readonly floorMs: number }
   /** The whole state as of `revision`. */
   | { readonly type: 'replace'; readonly items: readonly ConfigItem[]; readonly revision: Revision; readonly foreign: boolean }
-  | { readonly type: 'apply'; readonly changes: readonly ConfigChangeEvent[] }
+  | { readonly type: 'apply'; readonly changes: readonly WireChange[] }
   | { readonly type: 'report'; readonly error: unknown };
 
 export interface SyncStep {

@@ -1,12 +1,52 @@
 import { ProtocolError } from '../core/errors.ts';
-import type { ChangeType, ConfigChangeEvent, ConfigItem } from '../core/item.ts';
-import { parseRevision, type Revision } from '../core/revision.ts';
+import type { ConfigChangeEvent, ConfigItem, JsonValue } from '../core/item.ts';
+import type { Revision } from '../core/revision.ts';
 
 /** Parsers of what a server sends: what the client relies on is checked, members it does not know are let pass. All throw {@link ProtocolError}. */
 
 export type WireObject = Readonly<Record<string, unknown>>;
 
-const CHANGE_TYPES: ReadonlySet<unknown> = new Set<ChangeType>(['created', 'updated', 'deleted']);
+/** What a member of an answer can be, in the words of the messages. */
+interface Kinds {
+  readonly 'a string': string;
+  readonly 'an object': WireObject;
+  readonly 'a list': readonly unknown[];
+  readonly 'a revision': Revision;
+  /** In milliseconds. */
+  readonly 'a time': number;
+  readonly 'a JSON value': JsonValue;
+  readonly 'a type of change': ConfigChangeEvent['type'];
+}
+
+type Kind = keyof Kinds;
+
+const IS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
+  'a string': (value) => typeof value === 'string',
+  'an object': (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'a list': Array.isArray,
+  'a revision': (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  'a time': (value) => typeof value === 'number' && value >= 0,
+  'a JSON value': (value) => value !== undefined,
+  'a type of change': (value) => value === 'created' || value === 'updated' || value === 'deleted',
+};
+
+const CHANGE = {
+  key: 'a string',
+  type: 'a type of change',
+  newValue: 'a JSON value',
+  version: 'a revision',
+  contentType: 'a string',
+  metadata: 'an object',
+} as const;
+const ITEM = {
+  key: 'a string',
+  value: 'a JSON value',
+  version: 'a revision',
+  createdVersion: 'a revision',
+  etag: 'a string',
+  contentType: 'a string',
+  metadata: 'an object',
+} as const;
 
 export function parseJsonObject(text: string, what: string): WireObject {
   let value: unknown;
@@ -16,49 +56,43 @@ export function parseJsonObject(text: string, what: string): WireObject {
     // Without the runtime's words, which quote the text.
     throw new ProtocolError(`${what} is not JSON (${text.length} characters)`);
   }
-  return expectObject(value, what);
+  return expectKind(value, 'an object', what);
 }
 
-export function expectObject(value: unknown, what: string): WireObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ProtocolError(`${what} is not an object`);
-  return value as WireObject;
+export function expectKind<K extends Kind>(value: unknown, kind: K, what: string): Kinds[K] {
+  if (IS[kind](value)) return value as Kinds[K];
+  throw new ProtocolError(`${what} is not ${kind}`);
 }
 
-export function expectList(value: unknown, what: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw new ProtocolError(`${what} is not a list`);
-  return value;
+/** `value` as an object with these members. */
+export function expectMembers<M extends Readonly<Record<string, Kind>>>(
+  value: unknown,
+  members: M,
+  what: string,
+): WireObject & { readonly [N in keyof M]: Kinds[M[N]] } {
+  const object = expectKind(value, 'an object', what);
+  for (const name in members) {
+    const kind = members[name] as Kind;
+    if (!IS[kind](object[name]))
+      throw new ProtocolError(`${name} of ${what}${typeof object['key'] === 'string' ? ` '${object['key']}'` : ''} is not ${kind}`);
+  }
+  return object as WireObject & { readonly [N in keyof M]: Kinds[M[N]] };
 }
 
-export function expectString(value: unknown, what: string): string {
-  if (typeof value !== 'string') throw new ProtocolError(`${what} is not a string`);
-  return value;
+export function parseItem(value: unknown): ConfigItem {
+  return expectMembers(value, ITEM, 'the item') as WireObject as ConfigItem;
 }
 
-export function expectRevision(value: unknown, what: string): Revision {
-  if (typeof value !== 'number') throw new ProtocolError(`${what} is not a number`);
-  return parseRevision(value);
-}
+/** A change as a server tells it. */
+export type WireChange = ConfigChangeEvent & {
+  /** True if versions of the key before this one may be missing: the server could not see them. */
+  readonly gap?: true;
+};
 
-export function parseItem(value: unknown, what = 'the item'): ConfigItem {
-  const item = expectObject(value, what);
-  const key = expectString(item['key'], `${what}'s key`);
-  if (item['value'] === undefined) throw new ProtocolError(`${what} '${key}' has no value`);
-  expectRevision(item['version'], `the version of '${key}'`);
-  expectRevision(item['createdVersion'], `the createdVersion of '${key}'`);
-  expectString(item['etag'], `the etag of '${key}'`);
-  expectString(item['contentType'], `the contentType of '${key}'`);
-  expectObject(item['metadata'], `the metadata of '${key}'`);
-  return item as ConfigItem;
-}
-
-export function parseChange(value: unknown, what = 'the change'): ConfigChangeEvent {
-  const change = expectObject(value, what);
-  const key = expectString(change['key'], `${what}'s key`);
-  if (!CHANGE_TYPES.has(change['type']))
-    throw new ProtocolError(`the change of '${key}' is of unknown type ${JSON.stringify(change['type'])}`);
-  if (change['newValue'] === undefined) throw new ProtocolError(`the change of '${key}' has no newValue`);
-  expectRevision(change['version'], `the version of the change of '${key}'`);
-  expectString(change['contentType'], `the contentType of '${key}'`);
-  expectObject(change['metadata'], `the metadata of '${key}'`);
-  return change as ConfigChangeEvent;
+/** The changes of an answer or a frame; what it says of all of them is said of each. */
+export function parseChanges({ changes, gap }: WireObject): readonly WireChange[] {
+  const parsed = expectKind(changes, 'a list', 'changes').map(
+    (change) => expectMembers(change, CHANGE, 'the change') as WireObject as ConfigChangeEvent,
+  );
+  return gap === true ? parsed.map((change) => ({ ...change, gap })) : parsed;
 }

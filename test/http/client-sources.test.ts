@@ -66,6 +66,14 @@ const known = (key: string, value: JsonValue, version = 1): KnownItem => ({
 });
 const keptState = (...items: readonly KnownItem[]): LastKnown => ({ savedAt: 1, revision: 99, items });
 
+test('as many prefixes as fit into the limit of their length reach the server', async () => {
+  await using service = await HttpService.start();
+  const prefix = Array.from({ length: 93 }, (_, index) => `${'p'.repeat(116)}${String(index).padStart(2, '0')}/`);
+  await service.set(`${prefix[92]}a`, 1);
+  await using config = await ConfigClient.connect({ url: `http://127.0.0.1:${service.port}`, prefix, ...FAST });
+  expect(config.get(`${prefix[92]}a`)).toBe(1);
+});
+
 describe('a kept state', () => {
   test('serves at the deadline where no server does, as stale from a file', async () => {
     const lastKnown = new Shelf(keptState(known('app/a', 'kept')));

@@ -1,9 +1,9 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes, type KeyObject } from 'node:crypto';
 import { ProtocolError } from '../../core/errors.ts';
-import type { JsonValue, Metadata } from '../../core/item.ts';
+import type { Metadata } from '../../core/item.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import type { LastKnown } from '../durable.ts';
-import { expectList, expectObject, expectRevision, expectString, parseJsonObject } from '../wire.ts';
+import { expectKind, expectMembers, parseJsonObject } from '../wire.ts';
 
 /**
  * The text of a snapshot file. It is JSON, and stricter: it must be exactly as it was written, byte for byte, so that no damage goes unseen.
@@ -21,6 +21,8 @@ const ANY_VERSION = /^\{"attuneSnapshot":(\d{1,9}),/;
 
 const VERSION = '1';
 const CIPHER = 'aes-256-gcm';
+const PAYLOAD = { prefixes: 'a list', savedAt: 'a time', revision: 'a revision', items: 'a list' } as const;
+const ITEM = { key: 'a string', value: 'a JSON value', version: 'a revision', contentType: 'a string', metadata: 'an object' } as const;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 /** What is neither secret nor free to be changed. */
@@ -38,16 +40,11 @@ export function formatSnapshot(prefixes: readonly string[], { savedAt, revision,
 
 /** @throws {ProtocolError} anything but what {@link formatSnapshot} made of the same prefixes, with the same key. */
 export function parseSnapshot(text: string, prefixes: readonly string[], key: KeyObject | undefined): LastKnown {
-  const payload = parseJsonObject(payloadOf(text, key), 'its payload');
-  const saved = expectList(payload['prefixes'], "its payload's prefixes").map((prefix) => expectString(prefix, 'a prefix'));
+  const payload = expectMembers(parseJsonObject(payloadOf(text, key), 'its payload'), PAYLOAD, 'its payload');
+  const saved = payload.prefixes.map((prefix) => expectKind(prefix, 'a string', 'a prefix'));
   if (!sameSet(saved, prefixes)) throw new ProtocolError(`it is of the prefix ${quoteAll(saved)}, this client's is ${quoteAll(prefixes)}`);
-  const savedAt = payload['savedAt'];
-  if (typeof savedAt !== 'number') throw new ProtocolError("its payload's savedAt is not a number");
-  return {
-    savedAt,
-    revision: expectRevision(payload['revision'], "its payload's revision"),
-    items: expectList(payload['items'], "its payload's items").map((item) => parseItem(item, prefixes)),
-  };
+  const { savedAt, revision, items } = payload;
+  return { savedAt, revision, items: items.map((item) => parseItem(item, prefixes)) };
 }
 
 function payloadOf(text: string, key: KeyObject | undefined): string {
@@ -93,19 +90,11 @@ function decodeBase64(text: string): Buffer {
   return bytes;
 }
 
-function parseItem(value: unknown, prefixes: readonly string[]): LastKnown['items'][number] {
-  const item = expectObject(value, 'an item');
-  const key = expectString(item['key'], "an item's key");
+function parseItem(item: unknown, prefixes: readonly string[]): LastKnown['items'][number] {
+  const { key, value, version, contentType, metadata } = expectMembers(item, ITEM, 'its item');
   if (!prefixes.some((prefix) => key.startsWith(prefix)))
     throw new ProtocolError(`it holds ${quoteForMessage(key)}, which is of no prefix of its own`);
-  if (item['value'] === undefined) throw new ProtocolError(`its item ${quoteForMessage(key)} has no value`);
-  return {
-    key,
-    version: expectRevision(item['version'], `the version of ${quoteForMessage(key)}`),
-    value: item['value'] as JsonValue,
-    contentType: expectString(item['contentType'], `the contentType of ${quoteForMessage(key)}`),
-    metadata: expectObject(item['metadata'], `the metadata of ${quoteForMessage(key)}`) as Metadata,
-  };
+  return { key, version, value, contentType, metadata: metadata as Metadata };
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');

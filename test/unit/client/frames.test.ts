@@ -29,6 +29,13 @@ describe('parseFrame', () => {
     expect(parse('party', 'not even JSON')).toBeUndefined();
   });
 
+  test('says of each change of a frame with a gap that versions before it may be missing', () => {
+    const data = { revision: 8, changes: [deleted('a', 7), created('b', 1, 8)] };
+    const gap = data.changes.map((change) => ({ ...change, gap: true }));
+    expect(parse('change', { ...data, gap: true }, 'e-8')).toMatchObject({ changes: gap });
+    expect(parse('change', { ...data, gap: false }, 'e-8')).toEqual({ kind: 'change', cursor: 'e-8', ...data });
+  });
+
   test('lets members pass that it does not know', () => {
     expect(parse('bookmark', { revision: 9, colour: 'red' }, 'e-9')).toMatchObject({ revision: 9 });
     expect(parse('change', { revision: 8, changes: [{ ...created('a', 1, 8), reason: 'x' }] }, 'e-8')).toMatchObject({ kind: 'change' });

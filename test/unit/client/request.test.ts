@@ -170,6 +170,11 @@ describe('client options', () => {
     expect(() => resolveOptions(options)).toThrow(message);
   });
 
+  test('prefixes that make a URL no server reads are refused', () => {
+    const prefix = Array.from({ length: 100 }, () => 'p'.repeat(120));
+    expect(() => resolveOptions({ ...URL_OPTION, prefix })).toThrow('the prefixes make a URL of 12800 characters, over 12000; give fewer');
+  });
+
   test("'' is everything, on purpose", () => {
     expect(resolveOptions({ ...URL_OPTION, prefix: '' }).prefixes).toEqual(['']);
   });
