@@ -9,13 +9,9 @@ export default defineConfig({
     // CommonJS packages look in tests as they do in Node: the default import is `module.exports`.
     deps: { interopDefault: false },
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text', 'html'], reportsDirectory: 'coverage' },
-    projects: [
-      ...Object.entries(TEST_TIERS).map(([name, testTimeout]) => ({
-        extends: true as const,
-        test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
-      })),
-      // By command only: `npx vitest run --project long`.
-      { extends: true as const, test: { name: 'long', include: ['test/**/*.long.ts'] } },
-    ],
+    projects: Object.entries(TEST_TIERS).map(([name, testTimeout]) => ({
+      extends: true as const,
+      test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
+    })),
   },
 });

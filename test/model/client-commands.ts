@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { headOf, stateAt, type TrueHistory } from '../support/true-history.ts';
+import { expect } from 'vitest';
 import { NAMESPACE, until, type Cluster } from '../support/cluster.ts';
 import type { FaultyFront, FrameFault } from '../support/faulty-front.ts';
 import { valueOfContent } from '../support/judge-client.ts';
 import type { RecordedClient } from '../support/recorded-client.ts';
+import { headOf, stateAt } from '../support/true-history.ts';
 
 /** One run: nodes over one store, and clients behind fronts of their own. */
 export interface ClientRun {
@@ -19,7 +20,7 @@ export interface ClientStep {
 }
 
 const KEYS = ['a/1', 'a/2', 'a/10', 'b/x', 'b/ü €', 'c'] as const;
-const SETTLE_MS = 4_000;
+const SETTLE_MS = 10_000;
 
 const anyKey = fc.constantFrom(...KEYS);
 const anyPlace = fc.nat({ max: 3 });
@@ -196,7 +197,7 @@ const away = anyPlace.map((place): ClientStep => ({
   },
 }));
 
-const catchUp: fc.Arbitrary<ClientStep> = fc.constant({ text: 'heal', run: healClients });
+const catchUp: fc.Arbitrary<ClientStep> = fc.constant({ text: 'heal', run: async (run) => void (await healClients(run)) });
 
 const rollBack = fc.nat({ max: 100 }).map((part): ClientStep => ({
   text: `roll the store back to ${part} %`,
@@ -206,29 +207,54 @@ const rollBack = fc.nat({ max: 100 }).map((part): ClientStep => ({
   },
 }));
 
-function truth(cluster: Cluster, prefixes: readonly string[]): Map<string, string> {
-  const history: TrueHistory | undefined = cluster.store.histories(NAMESPACE).at(-1);
-  if (!history) return new Map();
-  return new Map(
-    [...stateAt(history, headOf(history), { keys: [], prefixes })].map(([key, { content }]) => [key, valueOfContent(content)]),
+/** What is true now, as JSON texts; asked often, and told anew only where the store has moved. */
+function truthOf(cluster: Cluster, prefixes: readonly string[]): () => ReadonlyMap<string, string> {
+  let place = '';
+  let truth: ReadonlyMap<string, string> = new Map();
+  return () => {
+    const { history, revision } = cluster.store.position;
+    if (place === `${history} ${revision}`) return truth;
+    place = `${history} ${revision}`;
+    const newest = cluster.store.histories(NAMESPACE).at(-1);
+    const items = newest ? stateAt(newest, headOf(newest), { keys: [], prefixes }) : [];
+    truth = new Map([...items].map(([key, { content }]) => [key, valueOfContent(content)]));
+    return truth;
+  };
+}
+
+/** True if every client comes to be live and equal to the store. */
+async function converge({ cluster, clients, prefixes }: ClientRun): Promise<boolean> {
+  const truth = truthOf(cluster, prefixes);
+  const isThere = (client: RecordedClient): boolean => {
+    // Polls are asked for by the clock: what waits for an answer that will not come gives up by it. Of a live client little is to pass,
+    // lest it take a server that says nothing for dead.
+    client.clock.pass(client.config.status.state === 'live' ? 2 : 100);
+    return client.equals(truth());
+  };
+  return until('every client to equal the store', () => clients.every(isThere), SETTLE_MS).then(
+    () => true,
+    () => false,
   );
 }
 
-/** Everything works again, and every client has as long as that takes to be live and equal to the store; what is not is the judge's business. */
-export async function healClients({ cluster, clients, prefixes }: ClientRun): Promise<void> {
+/** Everything works again, and every client has as long as that takes to be live and equal to the store. */
+async function healClients(run: ClientRun): Promise<boolean> {
+  const { cluster, clients } = run;
   await Promise.all(clients.flatMap(({ fronts }) => fronts.map(async (one) => one.heal())));
   await Promise.all(cluster.nodes.map((node) => cluster.caughtUp(node)));
-  const wanted = truth(cluster, prefixes);
-  await Promise.all(
-    clients.map(async (client) => {
-      // Polls are asked for by the clock: what waits for an answer that will not come gives up by it.
-      const isThere = (): boolean => {
-        if (client.config.status.state !== 'live') client.clock.pass(100);
-        return client.equals(wanted);
-      };
-      await until('a client to equal the store', isThere, SETTLE_MS).catch(() => undefined);
-    }),
-  );
+  return converge(run);
+}
+
+let ends = 0;
+
+/**
+ * The end of a run: everything heals, every client equals the store without anything more being written, and has heard all there was to
+ * hear. That shows by one last change, as values that are equal may be those of a change that was not told yet.
+ */
+export async function endRun(run: ClientRun): Promise<void> {
+  expect(await healClients(run), 'clients equal the store, and are live, when everything works again').toBe(true);
+  await run.cluster.outside({ 'a/1': JSON.stringify(`end ${++ends}`) });
+  await converge(run);
 }
 
 const steps = [

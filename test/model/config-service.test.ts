@@ -1,19 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
-import type { ConfigProvider } from '../../src/core/provider.ts';
-import { EmbeddedProvider } from '../../src/providers/embedded/embedded-provider.ts';
-import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
+import { describe, expect, it } from 'vitest';
 import { createLayout } from '../../src/server/store/layout.ts';
 import { DEFAULT_WINDOW } from '../../src/server/cache/window.ts';
-import { Cluster, FAST_FEED, NAMESPACE } from '../support/cluster.ts';
+import { Cluster, createMemory, FAST_FEED, NAMESPACE, type CreateStore } from '../support/cluster.ts';
+import { createEmbedded } from '../support/embedded-stores.ts';
 import { stateAt } from '../support/true-history.ts';
 import { disasterSteps, everydaySteps, healAll, Run, type Step } from './commands.ts';
+import { prove, TIME_LIMIT_MS } from './prove.ts';
 
-const LONG = process.env['ATTUNE_LONG'] === '1';
-const TIME_LIMIT_MS = LONG ? 7_200_000 : 300_000;
 const SMALL_WINDOW = { minAgeMs: -1, minBatches: 6, maxBytes: 1024 * 1024 };
 
 interface Shape {
@@ -32,8 +26,6 @@ const anyShape: fc.Arbitrary<Shape> = fc
   .map((shape) => ({ ...shape, nodes: shape.isMerging ? 1 : shape.nodes }));
 /** A store that keeps no past cannot prove a rollback by what other tools wrote; the fence that Consul needs for it is its provider's. */
 const anyShapeWithPast = anyShape.map((shape) => ({ ...shape, isMerging: false }));
-
-type CreateStore = () => Promise<ConfigProvider>;
 
 async function play(create: CreateStore, shape: Shape, steps: readonly Step[]): Promise<void> {
   const window = shape.hasSmallWindow ? SMALL_WINDOW : DEFAULT_WINDOW;
@@ -74,60 +66,21 @@ async function requireSequences(cluster: Cluster): Promise<void> {
   }
 }
 
-interface Proof {
-  readonly create: CreateStore;
-  readonly shapes: fc.Arbitrary<Shape>;
-  readonly steps: fc.Arbitrary<Step>;
-  /** Twenty times as many in the long form. */
-  readonly runs: number;
-}
-
-async function prove({ create, shapes, steps, runs }: Proof): Promise<void> {
-  const { ATTUNE_SEED: seed, ATTUNE_PATH: failing } = process.env;
-  const property = fc.asyncProperty(shapes, fc.array(steps, { minLength: 1, maxLength: 24, size: 'max' }), (shape, list) =>
-    play(create, shape, list),
-  );
-  const details = await fc.check(property, {
-    numRuns: LONG ? runs * 20 : runs,
-    ...(seed !== undefined && { seed: Number(seed) }),
-    ...(failing !== undefined && { path: failing, endOnFailure: true }),
-  });
-  if (!details.failed) return;
-  const [shape, counterexample = []] = details.counterexample ?? [];
-  const list = counterexample.map(({ text }) => `  ${text}`).join('\n');
-  const error = details.errorInstance instanceof Error ? details.errorInstance : new Error(String(details.errorInstance));
-  throw new Error(
-    `run ${details.numRuns}, ATTUNE_SEED=${details.seed} ATTUNE_PATH=${details.counterexamplePath} broke on ${JSON.stringify(shape)}:\n${list}\n${error.message}`,
-    { cause: error },
-  );
-}
-
-const directories: string[] = [];
-
-async function createMemory(): Promise<ConfigProvider> {
-  const provider = new MemoryProvider();
-  await provider.open();
-  return provider;
-}
-
-async function createEmbedded(): Promise<ConfigProvider> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'attune-model-'));
-  directories.push(directory);
-  const provider = new EmbeddedProvider(directory);
-  await provider.open();
-  return provider;
-}
-
-afterAll(async () => {
-  await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
-});
+const LENGTHS = { minLength: 1, maxLength: 24 };
 
 describe.each([
   { store: 'memory', create: createMemory, share: 0.8 },
   { store: 'embedded', create: createEmbedded, share: 0.2 },
-])('ConfigService over the $store store keeps every guarantee', ({ create, share }) => {
-  const everyday: Proof = { create, shapes: anyShape, steps: everydaySteps, runs: 350 * share };
-  const disasters: Proof = { create, shapes: anyShapeWithPast, steps: disasterSteps, runs: 150 * share };
-  it('through writes, faults, restarts and compactions', async () => prove(everyday), TIME_LIMIT_MS);
-  it('through rollbacks, wipes and lost epochs', async () => prove(disasters), TIME_LIMIT_MS);
+])('ConfigService over the $store store keeps every guarantee', ({ store, create, share }) => {
+  const proof = { lengths: LENGTHS, play: (shape: Shape, steps: readonly Step[]) => play(create, shape, steps) };
+  it(
+    'through writes, faults, restarts and compactions',
+    async () => prove({ ...proof, name: `${store}, everyday`, shapes: anyShape, steps: everydaySteps, runs: 350 * share }),
+    TIME_LIMIT_MS,
+  );
+  it(
+    'through rollbacks, wipes and lost epochs',
+    async () => prove({ ...proof, name: `${store}, disasters`, shapes: anyShapeWithPast, steps: disasterSteps, runs: 150 * share }),
+    TIME_LIMIT_MS,
+  );
 });

@@ -24,10 +24,13 @@ export const FAST_FEED: FeedTiming = Object.freeze({
   silenceMs: 2_000,
 });
 
+/** Opens an empty store, each time another one. */
+export type CreateStore = () => Promise<ConfigProvider>;
+
 export interface ClusterOptions {
   readonly nodes?: number;
-  /** Opens an empty store. Default: a memory store. */
-  readonly create?: () => Promise<ConfigProvider>;
+  /** Default: a memory store. */
+  readonly create?: CreateStore;
   readonly feed?: FeedTiming;
   readonly window?: WindowLimits;
 }
@@ -71,7 +74,7 @@ export class Cluster implements AsyncDisposable {
 
   private constructor(options: ClusterOptions) {
     this.#options = options;
-    this.store = new RecordedStore(options.create ?? openMemory);
+    this.store = new RecordedStore(options.create ?? createMemory);
   }
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
@@ -250,7 +253,8 @@ export class Cluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const watcher of this.watchers) watcher.cut();
-    await Promise.all(this.nodes.map(async (node) => node.server.close({ graceMs: 200, spreadMs: 0 })));
+    // Nobody is left to be sent away.
+    await Promise.all(this.nodes.map(async (node) => node.server.close({ graceMs: 0, spreadMs: 0 })));
     await this.store.close();
   }
 
@@ -288,7 +292,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-async function openMemory(): Promise<ConfigProvider> {
+export async function createMemory(): Promise<ConfigProvider> {
   const provider = new MemoryProvider();
   await provider.open();
   return provider;

@@ -17,6 +17,9 @@ export type FrameFault =
   /** One of a name nobody knows comes before it. */
   | 'after an unknown one';
 
+/** Of a frame with one of these not enough comes to be understood. */
+const HALVING: ReadonlySet<FrameFault> = new Set(['mangled', 'truncated', 'torn']);
+
 /** An HTTP proxy between one client and a node that understands event streams well enough to spoil them. */
 export class FaultyFront implements AsyncDisposable {
   readonly #server: Server;
@@ -143,9 +146,7 @@ export class FaultyFront implements AsyncDisposable {
     }
     if (this.#isStalled || response.destroyed) return;
     const body = Buffer.concat(chunks);
-    const cursor = String(answer.headers['attune-cursor']);
-    if (read?.kind === 'list' && answer.statusCode === 200) this.#ledger.addPage(cursor);
-    if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(read.cursor, cursor);
+    if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(read, String(answer.headers['attune-cursor']));
     const { 'transfer-encoding': _encoding, connection: _connection, ...headers } = answer.headers;
     response.writeHead(answer.statusCode ?? 502, { ...headers, 'content-length': body.byteLength }).end(body);
   }
@@ -176,11 +177,11 @@ export class FaultyFront implements AsyncDisposable {
         response.write(frame, () => response.socket?.resetAndDestroy());
         return;
       }
+      const fault = event === undefined ? undefined : this.#frameFaults.shift();
       if (event === 'synced' && isSnapshot) {
         isSnapshot = false;
-        this.#ledger.snapshots.push(/^id: (\S+)/m.exec(frame)?.[1] ?? '');
+        if (fault === undefined || !HALVING.has(fault)) this.#ledger.addState(/^id: (\S+)/m.exec(frame)?.[1] ?? '');
       }
-      const fault = event === undefined ? undefined : this.#frameFaults.shift();
       const half = frame.slice(0, frame.indexOf('data: ') + Math.ceil((frame.length - frame.indexOf('data: ')) / 2));
       if (fault !== undefined) this.#ledger.count(fault);
       if (fault === 'mangled') send(`${half}\n\n`);
@@ -213,5 +214,6 @@ function readRequestOf({ method, url = '', headers }: IncomingMessage): ReadRequ
     return { kind: 'stream', cursor: typeof id === 'string' ? id : undefined };
   }
   if (pathname !== '/api/v1/configs') return undefined;
-  return searchParams.has('watch') ? { kind: 'poll', cursor: searchParams.get('since') ?? undefined } : { kind: 'list', cursor: undefined };
+  if (!searchParams.has('watch')) return { kind: 'list', cursor: undefined };
+  return { kind: 'poll', cursor: searchParams.get('since') ?? undefined, isImmediate: searchParams.get('wait') === '0ms' };
 }

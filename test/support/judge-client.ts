@@ -142,53 +142,65 @@ function judgeCompleteness(histories: readonly TrueHistory[], { filter, heard, s
   }
 }
 
-/** What a client knows, as far as it can be told from outside. */
+/** What a client may know, as far as it can be told from outside. */
 interface Knowledge {
-  /** Histories its position may belong to. */
-  readonly histories: readonly TrueHistory[];
+  /** The history its position is in; undefined before the first state. */
+  readonly history: TrueHistory | undefined;
   readonly revision: number;
   readonly items: ReadonlyMap<string, TrueItem>;
   /** Versions it had from the answer to a write of its own before the stream told of them. */
   readonly ahead: ReadonlyMap<string, number>;
+  /** States before this one are behind it. */
+  readonly next: number;
 }
 
+const NOTHING: Knowledge = { history: undefined, revision: 0, items: new Map(), ahead: new Map(), next: 0 };
+
+/**
+ * Follows everything a client may know at once: histories that share a position, and states of which it is open whether they came
+ * through, cannot be told apart before what is heard next. What nothing of it explains is wrong.
+ */
 function judgeExplanation(histories: readonly TrueHistory[], record: ClientRecord, blame: Blame): void {
   const batches = new Map<number, Heard[]>();
   for (const call of record.heard) batches.set(call.batch, [...(batches.get(call.batch) ?? []), call]);
-  // Before the first state nothing follows from anything.
-  let knowledge: Knowledge = { histories, revision: Infinity, items: new Map(), ahead: new Map() };
-  let next = 0;
+  let possible: readonly Knowledge[] = [NOTHING];
+  const positions = (): string => [...new Set(possible.map(({ revision }) => revision))].join(' or ');
   for (const batch of batches.values()) {
-    const explained = explain(histories, record, knowledge, next, batch);
-    if (!explained) {
+    const next = withSilentStates(histories, record, possible).flatMap((knowledge) => [
+      ...follow(knowledge, batch, record),
+      ...takeOwn(histories, knowledge, batch, record),
+      ...adopt(histories, record, knowledge).flatMap(({ knowledge: adopted, difference }) =>
+        sameCalls(difference, batch) ? [adopted] : [],
+      ),
+    ]);
+    if (next.length === 0) {
       const calls = batch.map(({ type, key, version }) => `${type} ${key} at ${version}`).join(', ');
-      blame('Explained', `${calls} neither follows revision ${knowledge.revision} nor is the difference to a state that was sent`);
+      blame('Explained', `${calls} neither follows revision ${positions()} nor is the difference to a state that was sent`);
       return;
     }
-    ({ knowledge, next } = explained);
+    possible = unique(histories, next);
   }
+  const head = headOf(histories.at(-1) ?? { chains: [], batches: [] });
+  const isAtEnd = ({ history, ...knowledge }: Knowledge): boolean =>
+    history === histories.at(-1) && trueCalls({ history, ...knowledge }, head, record).calls.length === 0;
+  if (!withSilentStates(histories, record, possible).some(isAtEnd))
+    blame('Explained', `what it heard ends with revision ${positions()}, the history with ${head}`);
 }
 
-function explain(
-  histories: readonly TrueHistory[],
-  record: ClientRecord,
-  knowledge: Knowledge,
-  next: number,
-  batch: readonly Heard[],
-): { readonly knowledge: Knowledge; readonly next: number } | undefined {
-  const followed = follow(knowledge, batch, record) ?? takeOwn(histories, knowledge, batch, record);
-  if (followed) return { knowledge: followed, next };
-  for (let index = next; index < record.snapshots.length; index++) {
-    const adopted = adopt(histories, record.filter, knowledge, record.snapshots[index] ?? '');
-    const told = adopted.filter(({ difference }) => sameCalls(difference, batch)).map(({ knowledge: one }) => one);
-    // Taken over without a call, as there was no difference.
-    const silent = adopted
-      .filter(({ difference }) => difference.length === 0)
-      .flatMap(({ knowledge: one }) => follow(one, batch, record) ?? []);
-    const [first] = [...told, ...silent];
-    if (first) return { knowledge: { ...first, histories: [...told, ...silent].flatMap((one) => one.histories) }, next: index + 1 };
+function unique(histories: readonly TrueHistory[], possible: readonly Knowledge[]): readonly Knowledge[] {
+  const name = ({ history, revision, ahead, next }: Knowledge): string =>
+    JSON.stringify([history ? histories.indexOf(history) : -1, revision, [...ahead].sort(), next]);
+  return [...new Map(possible.map((knowledge) => [name(knowledge), knowledge])).values()];
+}
+
+/** And what it knows if it took over states, in their order, that brought nothing to tell. */
+function withSilentStates(histories: readonly TrueHistory[], record: ClientRecord, possible: readonly Knowledge[]): readonly Knowledge[] {
+  const all = [...possible];
+  // Grows while it is walked through: each state taken over leaves fewer to take.
+  for (const knowledge of all) {
+    for (const { knowledge: adopted, difference } of adopt(histories, record, knowledge)) if (difference.length === 0) all.push(adopted);
   }
-  return undefined;
+  return unique(histories, all);
 }
 
 interface Call {
@@ -208,24 +220,32 @@ function sameCalls(expected: readonly Call[], batch: readonly Heard[]): boolean 
   return expected.length === calls.length && expected.toSorted(inOrder).every((call, index) => text(call) === text(calls[index] ?? call));
 }
 
-/** The batch as all true changes from the revision after the one that is known on. Histories that share them cannot be told apart by it. */
-function follow(knowledge: Knowledge, batch: readonly Heard[], { filter }: ClientRecord): Knowledge | undefined {
+/** What is true in its history from the revision after the one that is known on, to `end`. */
+function trueCalls(
+  knowledge: Knowledge,
+  end: number,
+  { filter }: ClientRecord,
+): { readonly calls: readonly Call[]; readonly items: Map<string, TrueItem> } {
+  const { history, revision, ahead } = knowledge;
+  const items = new Map(knowledge.items);
+  if (!history) return { calls: [], items };
+  const calls = revisionsBetween(history, revision, end + 1, filter).flatMap((at) =>
+    changesAt(history, at, filter).flatMap(({ key, content }): Call[] => {
+      if (at <= (ahead.get(key) ?? 0)) return [];
+      const type = content === undefined ? 'deleted' : items.has(key) ? 'updated' : 'created';
+      if (content === undefined) return items.delete(key) ? [{ type, key, version: at, content }] : [];
+      items.set(key, { version: at, content });
+      return [{ type, key, version: at, content }];
+    }),
+  );
+  return { calls, items };
+}
+
+/** The batch as all true changes that follow what is known. */
+function follow(knowledge: Knowledge, batch: readonly Heard[], record: ClientRecord): readonly Knowledge[] {
   const revision = Math.max(...batch.map(({ version }) => version));
-  const followed = knowledge.histories.flatMap((history) => {
-    const items = new Map(knowledge.items);
-    const expected = revisionsBetween(history, knowledge.revision, revision + 1, filter).flatMap((at) =>
-      changesAt(history, at, filter).flatMap(({ key, content }): Call[] => {
-        if (at <= (knowledge.ahead.get(key) ?? 0)) return [];
-        const type = content === undefined ? 'deleted' : items.has(key) ? 'updated' : 'created';
-        if (content === undefined) return items.delete(key) ? [{ type, key, version: at, content }] : [];
-        items.set(key, { version: at, content });
-        return [{ type, key, version: at, content }];
-      }),
-    );
-    return sameCalls(expected, batch) ? [{ history, items }] : [];
-  });
-  const [first] = followed;
-  return first && { ...knowledge, histories: followed.map(({ history }) => history), revision, items: first.items };
+  const { calls, items } = trueCalls(knowledge, revision, record);
+  return sameCalls(calls, batch) ? [{ ...knowledge, revision, items }] : [];
 }
 
 /** The batch as the answer to a write of the client's own, heard before the stream told of it. */
@@ -234,20 +254,22 @@ function takeOwn(
   knowledge: Knowledge,
   batch: readonly Heard[],
   { ownVersions, filter }: ClientRecord,
-): Knowledge | undefined {
+): readonly Knowledge[] {
   const [call] = batch;
-  if (!call || batch.length > 1 || call.content === undefined || !ownVersions.has(call.version)) return undefined;
+  if (!call || batch.length > 1 || call.content === undefined || !ownVersions.has(call.version)) return [];
   const { key, version, content } = call;
   // Perhaps of a history the client has not been told of yet.
   const isTrue = histories.some((history) =>
     changesAt(history, version, filter).some((change) => change.key === key && change.content === content),
   );
-  if (!isTrue || version <= (knowledge.items.get(key)?.version ?? 0)) return undefined;
-  return {
-    ...knowledge,
-    items: new Map(knowledge.items).set(key, { version, content }),
-    ahead: new Map(knowledge.ahead).set(key, version),
-  };
+  if (!isTrue || version <= (knowledge.items.get(key)?.version ?? 0)) return [];
+  return [
+    {
+      ...knowledge,
+      items: new Map(knowledge.items).set(key, { version, content }),
+      ahead: new Map(knowledge.ahead).set(key, version),
+    },
+  ];
 }
 
 interface Adoption {
@@ -256,23 +278,27 @@ interface Adoption {
   readonly difference: readonly Call[];
 }
 
-/** What is known after the whole state at `cursor` was taken over, for each history that the position may belong to. */
-function adopt(histories: readonly TrueHistory[], filter: WatchFilter, knowledge: Knowledge, cursor: string): readonly Adoption[] {
-  const { revision } = readCursor(cursor);
-  const possible = historiesOf(histories, cursor).flatMap((index) => histories[index] ?? []);
-  return possible.map((history) => {
-    const items = stateAt(history, revision, filter);
-    const ahead = new Map<string, number>();
-    // What a write of its own has brought is newer than the state, if the state is of the same history.
-    if (knowledge.histories.includes(history)) {
-      for (const [key, version] of knowledge.ahead) {
-        const own = knowledge.items.get(key);
-        if (version <= revision || !own) continue;
-        ahead.set(key, version);
-        items.set(key, own);
+/** What is known after one of the whole states to come was taken over, for each history that its position may belong to. */
+function adopt(histories: readonly TrueHistory[], { filter, snapshots }: ClientRecord, knowledge: Knowledge): readonly Adoption[] {
+  return snapshots.slice(knowledge.next).flatMap((cursor, place) => {
+    const { revision } = readCursor(cursor);
+    return historiesOf(histories, cursor).flatMap((index): Adoption[] => {
+      const history = histories[index];
+      if (!history) return [];
+      const items = stateAt(history, revision, filter);
+      const ahead = new Map<string, number>();
+      // What a write of its own has brought is newer than the state, if the state is of the same history.
+      if (knowledge.history === undefined || knowledge.history === history) {
+        for (const [key, version] of knowledge.ahead) {
+          const own = knowledge.items.get(key);
+          if (version <= revision || !own) continue;
+          ahead.set(key, version);
+          items.set(key, own);
+        }
       }
-    }
-    return { knowledge: { histories: [history], revision, items, ahead }, difference: differenceTo(items, knowledge, revision) };
+      const adopted = { history, revision, items, ahead, next: knowledge.next + place + 1 };
+      return [{ knowledge: adopted, difference: differenceTo(items, knowledge, revision) }];
+    });
   });
 }
 

@@ -3,6 +3,8 @@ export interface ReadRequest {
   readonly kind: 'stream' | 'poll' | 'list';
   /** The position it resumes from. */
   readonly cursor: string | undefined;
+  /** A poll that is to be answered at once. */
+  readonly isImmediate?: boolean;
 }
 
 interface OpenRequest extends ReadRequest {
@@ -16,16 +18,24 @@ const CLOSING_MS = 500;
 /** Every request of one client for changes, over all the servers it knows. */
 export class ReadLedger {
   readonly requests: ReadRequest[] = [];
-  /** Positions of the whole states that were sent to the end, oldest first. */
+  /**
+   * Positions of the whole states that were sent to the end, oldest first. The client need not have got them: an answer may be lost on the
+   * last stretch.
+   */
   readonly snapshots: string[] = [];
   /** How often each fault came to pass. */
   readonly faults = new Map<string, number>();
   readonly #open = new Set<OpenRequest>();
-  readonly #listedAt = new Set<string>();
+  /** Polls that complete a state: it is as of the one that follows the last page, and tells what changed since the first. */
+  readonly #completing = new Set<ReadRequest>();
   #overlaps = 0;
 
   /** Returns what is to be called when the client has closed it, or has its answer. */
   begin(request: ReadRequest): () => void {
+    const previous = this.requests.at(-1);
+    // The same asked once more replaces an answer that was lost.
+    const isAgain = previous !== undefined && this.#completing.has(previous) && previous.cursor === request.cursor;
+    if (request.kind === 'poll' && request.isImmediate && (previous?.kind === 'list' || isAgain)) this.#completing.add(request);
     this.requests.push(request);
     const now = performance.now();
     for (const other of this.#open) other.overlappedAt ??= now;
@@ -36,14 +46,19 @@ export class ReadLedger {
     };
   }
 
-  /** A page of the state was sent: the state is as of the poll that follows from the first page on, which tells what changed meanwhile. */
-  addPage(cursor: string): void {
-    this.#listedAt.add(cursor);
+  /** `poll` was answered with `cursor`. */
+  addPoll(poll: ReadRequest, cursor: string): void {
+    if (this.#completing.has(poll)) this.addState(cursor);
   }
 
-  /** The answer may be lost on its way, and the same asked again. */
-  addPoll(since: string | undefined, cursor: string): void {
-    if (since !== undefined && this.#listedAt.has(since) && this.snapshots.at(-1) !== cursor) this.snapshots.push(cursor);
+  /** The last part of a whole state was sent. */
+  addState(cursor: string): void {
+    this.snapshots.push(cursor);
+  }
+
+  /** Positions that were resumed from, oldest first; of a state that is not complete there is none yet. */
+  get cursors(): readonly string[] {
+    return this.requests.filter((request) => !this.#completing.has(request)).flatMap(({ cursor }) => cursor ?? []);
   }
 
   /** Requests that were open beside a newer one for longer than closing takes. */

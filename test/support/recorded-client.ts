@@ -84,7 +84,7 @@ export class RecordedClient implements AsyncDisposable {
       filter: { keys: [], prefixes: this.#prefixes },
       heard: this.#heard,
       snapshots: this.ledger.snapshots,
-      cursors: this.ledger.requests.flatMap(({ cursor }) => cursor ?? []),
+      cursors: this.ledger.cursors,
       ownVersions: this.#ownVersions,
       values: this.values(),
       overlaps: this.ledger.overlaps,

@@ -129,6 +129,37 @@ describe('what a client may do', () => {
   });
 });
 
+describe('what a client that was told of two histories may do', () => {
+  const values = new Map([
+    ['a', '2'],
+    ['c', '9'],
+  ]);
+  const intoRestored = [call(8, 'created', 'c', 5, [null, 9])];
+
+  test('take over a state without a call, and then another one', () => {
+    const first = [call(1, 'created', 'a', 3, [null, 2]), ...intoRestored];
+    expect(broken({ heard: first, values, snapshots: ['e-3', 'f-5'], cursors: [] }, [HISTORY, RESTORED])).toEqual([]);
+  });
+
+  test('have its own write, then the first state without a call, then lose it with the history it was of', () => {
+    const own = [call(1, 'created', 'c', 3, [null, 9]), call(2, 'deleted', 'c', 2, [9, null])];
+    const history: TrueHistory = {
+      chains: [[{ id: 'e', from: 1 }]],
+      batches: [{ revision: 3, changes: [{ key: 'c', content: content(9) }] }],
+    };
+    const next: TrueHistory = { chains: [[{ id: 'f', from: 1 }]], batches: [{ revision: 2, changes: [] }] };
+    const told = { heard: own, values: new Map(), ownVersions: new Set([3]), cursors: [] };
+    expect(broken({ ...told, snapshots: ['e-3', 'f-2'] }, [history, next])).toEqual([]);
+    // Without the state in between nothing told it that its own write was of another history.
+    expect(broken({ ...told, snapshots: ['f-2'] }, [history, next])).toEqual(['Explained']);
+  });
+
+  test('go on in the part that both share, and then in either', () => {
+    const shared = [call(1, 'created', 'a', 2, [null, 1]), call(2, 'updated', 'a', 3, [1, 2])];
+    expect(broken({ heard: [...shared, ...intoRestored], values, snapshots: ['e-2'], cursors: [] }, [HISTORY, RESTORED])).toEqual([]);
+  });
+});
+
 describe('what a client may not do', () => {
   const without = (index: number): readonly Heard[] => RIGHT.filter((_call, at) => at !== index);
   const instead = (index: number, wrong: Partial<Heard>): readonly Heard[] =>
@@ -150,7 +181,12 @@ describe('what a client may not do', () => {
       guarantees: ['Converges'],
     },
     { what: 'miss a change', changes: { heard: without(2) }, guarantees: ['OldValue', 'Complete', 'Explained'] },
-    { what: 'miss the last change', changes: { heard: without(4) }, guarantees: ['Complete'] },
+    { what: 'miss the last change', changes: { heard: without(4) }, guarantees: ['Complete', 'Explained'] },
+    {
+      what: 'miss the last change after a second state, where values are equal',
+      changes: { heard: without(4), snapshots: ['e-2', 'e-2'] },
+      guarantees: ['Explained'],
+    },
     {
       what: 'tell a change twice',
       changes: { heard: [...RIGHT, RIGHT[4]!] },
