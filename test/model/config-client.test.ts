@@ -49,6 +49,7 @@ async function play(create: CreateStore, shape: Shape, steps: readonly ClientSte
       expect(judgeClient(histories, record)).toEqual([]);
       count('runs of a client');
       count('calls', record.heard.length);
+      count('covered', record.heard.filter(({ override }) => override !== undefined).length);
       count('resumed', record.cursors.length);
       count('second states', record.snapshots.length - 1);
       for (const [fault, times] of client.ledger.faults) count(fault, times);

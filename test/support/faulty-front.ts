@@ -147,6 +147,7 @@ export class FaultyFront implements AsyncDisposable {
     if (this.#isStalled || response.destroyed) return;
     const body = Buffer.concat(chunks);
     if (read?.kind === 'poll' && answer.statusCode === 200) this.#ledger.addPoll(read, String(answer.headers['attune-cursor']));
+    if (read?.kind === 'poll' && answer.statusCode === 410) this.#ledger.addRefusal(read);
     const { 'transfer-encoding': _encoding, connection: _connection, ...headers } = answer.headers;
     response.writeHead(answer.statusCode ?? 502, { ...headers, 'content-length': body.byteLength }).end(body);
   }

@@ -23,9 +23,12 @@ export interface Heard {
   readonly newValue: string;
   /** The new item, as {@link formatContent} tells it; undefined for a deletion. */
   readonly content: string | undefined;
-  /** What `get` answered before the first change of the batch, and during this call; undefined for an absent key. */
+  /** What `get` answered before the first call of the batch, during that, and during this one; undefined for an absent key. */
   readonly readBefore: string | undefined;
+  readonly readFirst: string | undefined;
   readonly readNow: string | undefined;
+  /** The override that covered the key at the time; undefined for none. */
+  readonly override?: string | undefined;
 }
 
 /** What a client did and heard, from before its start until everything had healed. */
@@ -40,11 +43,27 @@ export interface ClientRecord {
   readonly ownVersions: ReadonlySet<number>;
   /** Values that `get` answers at the end, as JSON text. */
   readonly values: ReadonlyMap<string, string>;
+  /** Values of an operator that cover the server's at the end, as JSON text. */
+  readonly overrides: ReadonlyMap<string, string>;
+  /** Requests that did not go on from where it was, in words. */
+  readonly relapses: readonly string[];
   /** Requests for changes that were open beside a newer one. */
   readonly overlaps: number;
 }
 
-export type ClientGuarantee = 'Converges' | 'Increasing' | 'Complete' | 'Explained' | 'OldValue' | 'ReadsNew' | 'Forward' | 'OneConnection';
+export type ClientGuarantee =
+  | 'Converges'
+  | 'Increasing'
+  | 'Complete'
+  | 'Explained'
+  | 'OldValue'
+  | 'ReadsNew'
+  | 'Forward'
+  | 'OneConnection'
+  | 'Overridden';
+
+/** The one key that an operator may cover. What it hides can be explained by no history, so it is judged apart from all others. */
+export const OVERRIDDEN = 'a/covered';
 
 export interface ClientViolation {
   readonly guarantee: ClientGuarantee;
@@ -53,14 +72,17 @@ export interface ClientViolation {
 
 /**
  * Names every promise of the SDK that a client broke. `Explained` is the strictest: each batch is either exactly the true changes that follow
- * what the client had, none missing, or exactly the difference between that and a whole state it was sent. `Complete`, where no second state
- * was ever sent: each key's calls are its true history.
+ * what the client had, none missing, or exactly the difference between that and a whole state it was sent. `Complete`: of each key the last
+ * call told what it reads, and where no second state was ever sent, its calls are its true history.
  */
-export function judgeClient(histories: readonly TrueHistory[], record: ClientRecord): readonly ClientViolation[] {
+export function judgeClient(all: readonly TrueHistory[], whole: ClientRecord): readonly ClientViolation[] {
   const violations: ClientViolation[] = [];
   const blame = (guarantee: ClientGuarantee, what: string): void => void violations.push({ guarantee, what });
-  judgeValues(histories, record, blame);
-  judgeCalls(histories, record, blame);
+  judgeValues(all, whole, blame);
+  judgeCalls(all, whole, blame);
+  judgeOverridden(whole, blame);
+  const histories = all.map(withoutOverridden);
+  const record = { ...whole, heard: whole.heard.filter(({ key }) => key !== OVERRIDDEN) };
   judgeConnections(histories, record, blame);
   const isOneState = record.snapshots.length === 1;
   if (histories.length === 1 && isOneState && record.ownVersions.size === 0) judgeCompleteness(histories, record, blame);
@@ -74,18 +96,33 @@ export function valueOfContent(content: string): string {
   return JSON.stringify((JSON.parse(content) as readonly unknown[])[0]);
 }
 
-function judgeValues(histories: readonly TrueHistory[], { filter, values }: ClientRecord, blame: Blame): void {
+const withoutOverridden = ({ chains, batches }: TrueHistory): TrueHistory => ({
+  chains,
+  batches: batches.map(({ revision, changes }) => ({ revision, changes: changes.filter(({ key }) => key !== OVERRIDDEN) })),
+});
+
+/** While a key is covered nothing is heard of it but that it was covered. */
+function judgeOverridden({ heard }: ClientRecord, blame: Blame): void {
+  for (const { type, key, version, oldValue, newValue, override } of heard) {
+    if (override === undefined) continue;
+    const at = `${type} ${key} at ${version}`;
+    if (newValue !== override) blame('Overridden', `${at} told ${newValue}, covered by ${override}`);
+    else if (oldValue === newValue) blame('Overridden', `${at} was told though ${override} covered it already`);
+  }
+}
+
+function judgeValues(histories: readonly TrueHistory[], { filter, values, overrides }: ClientRecord, blame: Blame): void {
   const history = histories.at(-1);
   if (!history) return;
   const truth = stateAt(history, headOf(history), filter);
-  for (const key of new Set([...truth.keys(), ...values.keys()])) {
+  for (const key of new Set([...truth.keys(), ...values.keys(), ...overrides.keys()])) {
     const item = truth.get(key);
-    const value = item && valueOfContent(item.content);
+    const value = overrides.get(key) ?? (item && valueOfContent(item.content));
     if (values.get(key) !== value) blame('Converges', `${key} reads ${values.get(key)}, true is ${value}`);
   }
 }
 
-function judgeCalls(histories: readonly TrueHistory[], { heard }: ClientRecord, blame: Blame): void {
+function judgeCalls(histories: readonly TrueHistory[], { heard, values }: ClientRecord, blame: Blame): void {
   const shown = new Map<string, string>();
   const versions = new Map<string, number>();
   const last = new Map<string, Heard>();
@@ -94,7 +131,7 @@ function judgeCalls(histories: readonly TrueHistory[], { heard }: ClientRecord, 
     const { key, version, batch, oldValue, newValue, type } = call;
     const at = `call ${index}, ${type} ${key} at ${version}`;
     const known = versions.get(key) ?? 0;
-    if (histories.length === 1 && version <= known) blame('Increasing', `${at} came after ${known}`);
+    if (histories.length === 1 && version <= known && key !== OVERRIDDEN) blame('Increasing', `${at} came after ${known}`);
     versions.set(key, version);
     if (oldValue !== (shown.get(key) ?? 'null')) blame('OldValue', `${at} replaced ${oldValue}, shown was ${shown.get(key)}`);
     const isFirst = heard.findIndex((one) => one.batch === batch && one.key === key) === index;
@@ -104,12 +141,18 @@ function judgeCalls(histories: readonly TrueHistory[], { heard }: ClientRecord, 
     else shown.set(key, newValue);
     const final = last.get(`${batch} ${key}`) ?? call;
     const expected = final.type === 'deleted' ? undefined : final.newValue;
-    if (call.readNow !== expected) blame('ReadsNew', `during ${at} get answered ${call.readNow}, the batch ends with ${expected}`);
+    for (const read of [call.readFirst, call.readNow]) {
+      if (read !== expected) blame('ReadsNew', `for ${at} get answered ${read}, the batch ends with ${expected}`);
+    }
+  }
+  for (const key of new Set([...shown.keys(), ...values.keys()])) {
+    if (shown.get(key) !== values.get(key)) blame('Complete', `${key} was last told as ${shown.get(key)}, it reads ${values.get(key)}`);
   }
 }
 
-function judgeConnections(histories: readonly TrueHistory[], { cursors, overlaps }: ClientRecord, blame: Blame): void {
+function judgeConnections(histories: readonly TrueHistory[], { cursors, overlaps, relapses }: ClientRecord, blame: Blame): void {
   if (overlaps > 0) blame('OneConnection', `${overlaps} requests for changes were open beside a newer one`);
+  for (const relapse of relapses) blame('Forward', relapse);
   const reached = new Map<string, number>();
   for (const [index, cursor] of cursors.entries()) {
     const { epoch, revision } = readCursor(cursor);

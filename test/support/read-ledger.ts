@@ -15,6 +15,9 @@ interface OpenRequest extends ReadRequest {
 /** A socket that a client has given up may be seen to close this much later than the next one is seen to open. */
 const CLOSING_MS = 500;
 
+/** Answers that are lost make a client ask the same again; not so often. */
+const MAX_REPEATS = 5;
+
 /** Every request of one client for changes, over all the servers it knows. */
 export class ReadLedger {
   readonly requests: ReadRequest[] = [];
@@ -28,6 +31,9 @@ export class ReadLedger {
   readonly #open = new Set<OpenRequest>();
   /** Polls that complete a state: it is as of the one that follows the last page, and tells what changed since the first. */
   readonly #completing = new Set<ReadRequest>();
+  readonly #refused = new Set<ReadRequest>();
+  /** How often a poll from a position was answered with a later one. */
+  readonly #advanced = new Map<string, number>();
   #overlaps = 0;
 
   /** Returns what is to be called when the client has closed it, or has its answer. */
@@ -49,6 +55,12 @@ export class ReadLedger {
   /** `poll` was answered with `cursor`. */
   addPoll(poll: ReadRequest, cursor: string): void {
     if (this.#completing.has(poll)) this.addState(cursor);
+    if (poll.cursor !== undefined && poll.cursor !== cursor) this.#advanced.set(poll.cursor, (this.#advanced.get(poll.cursor) ?? 0) + 1);
+  }
+
+  /** The position of `poll` is of no use. */
+  addRefusal(poll: ReadRequest): void {
+    this.#refused.add(poll);
   }
 
   /** The last part of a whole state was sent. */
@@ -59,6 +71,23 @@ export class ReadLedger {
   /** Positions that were resumed from, oldest first; of a state that is not complete there is none yet. */
   get cursors(): readonly string[] {
     return this.requests.filter((request) => !this.#completing.has(request)).flatMap(({ cursor }) => cursor ?? []);
+  }
+
+  /** Requests that did not go on from where the client was, in words. */
+  get relapses(): readonly string[] {
+    const relapses = [...this.#advanced]
+      .filter(([, times]) => times > MAX_REPEATS)
+      .map(([cursor, times]) => `${times} polls from ${cursor} were answered with a later position`);
+    let position: string | undefined;
+    for (const [index, request] of this.requests.entries()) {
+      const previous = this.requests[index - 1];
+      // Pages, one after the other, begin where a poll was told that its position is of no use.
+      const isListing = previous?.kind === 'list' || (previous !== undefined && this.#completing.has(previous));
+      const isAnew = request.cursor === undefined && !(request.kind === 'list' && (isListing || (previous && this.#refused.has(previous))));
+      if (isAnew && position !== undefined) relapses.push(`request ${index} asked for the whole state, the client was at ${position}`);
+      if (!this.#completing.has(request)) position = request.cursor ?? position;
+    }
+    return relapses;
   }
 
   /** Requests that were open beside a newer one for longer than closing takes. */

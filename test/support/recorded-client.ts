@@ -1,5 +1,6 @@
 import { ConfigClient, isAttuneError } from '../../src/client/index.ts';
-import type { ClientRecord, Heard } from './judge-client.ts';
+import type { JsonValue } from '../../src/core/item.ts';
+import { OVERRIDDEN, type ClientRecord, type Heard } from './judge-client.ts';
 import { FaultyFront } from './faulty-front.ts';
 import { ReadLedger } from './read-ledger.ts';
 import { formatContent } from './recorded-store.ts';
@@ -20,9 +21,14 @@ export class RecordedClient implements AsyncDisposable {
   readonly #prefixes: readonly string[];
   readonly #heard: Heard[] = [];
   readonly #ownVersions = new Set<number>();
+  #lastOwn = 0;
   /** What `get` answered when it was last asked. */
   readonly #shown = new Map<string, string | undefined>();
+  #override: string | undefined;
+  #onOverrides: (values: ReadonlyMap<string, JsonValue>) => void = () => undefined;
   #before: ReadonlyMap<string, string | undefined> = new Map();
+  /** What could be read during the first call of the batch. */
+  #atFirst: ReadonlyMap<string, string> = new Map();
   #batch = 0;
   #isInBatch = false;
 
@@ -36,6 +42,13 @@ export class RecordedClient implements AsyncDisposable {
       prefix: prefixes,
       clock: this.clock,
       backoff: BACKOFF,
+      overrides: {
+        open: async (onValues) => {
+          this.#onOverrides = onValues;
+          this.cover(this.#override);
+        },
+        close: async () => undefined,
+      },
       onError: (error) => this.errors.push(error),
     });
     for (const prefix of prefixes) this.config.view(prefix).watch((change) => this.#hear(change));
@@ -52,10 +65,17 @@ export class RecordedClient implements AsyncDisposable {
     this.config.start({ timeoutMs: 3_600_000 }).catch(() => undefined);
   }
 
-  /** True if the copy is live and equals `values`, as JSON texts. */
+  /** An operator covers the value of {@link OVERRIDDEN}, or no longer. */
+  cover(value: string | undefined): void {
+    this.#override = value;
+    this.#onOverrides(new Map(value === undefined ? [] : [[OVERRIDDEN, value]]));
+  }
+
+  /** True if the copy is live and equals `values`, as JSON texts, but for what is covered. */
   equals(values: ReadonlyMap<string, string>): boolean {
     const own = this.values();
-    return this.config.status.state === 'live' && own.size === values.size && [...values].every(([key, value]) => own.get(key) === value);
+    const wanted = new Map([...values, ...this.#overrides()]);
+    return this.config.status.state === 'live' && own.size === wanted.size && [...wanted].every(([key, value]) => own.get(key) === value);
   }
 
   values(): Map<string, string> {
@@ -74,9 +94,21 @@ export class RecordedClient implements AsyncDisposable {
     try {
       const { version } = await this.config.set(key, value, { signal: AbortSignal.timeout(100) });
       this.#ownVersions.add(version);
+      this.#lastOwn = version;
     } catch (error) {
       if (!isAttuneError(error) && !(error instanceof DOMException)) throw error;
     }
+  }
+
+  /** True while it may hold a write of its own that no stream has told it of. */
+  get isAhead(): boolean {
+    const { status } = this.config;
+    return this.#lastOwn > ('revision' in status ? status.revision : 0);
+  }
+
+  /** The store was put back: versions begin again. */
+  forgetOwn(): void {
+    this.#lastOwn = 0;
   }
 
   record(): ClientRecord {
@@ -87,6 +119,8 @@ export class RecordedClient implements AsyncDisposable {
       cursors: this.ledger.cursors,
       ownVersions: this.#ownVersions,
       values: this.values(),
+      overrides: this.#overrides(),
+      relapses: this.ledger.relapses,
       overlaps: this.ledger.overlaps,
     };
   }
@@ -96,11 +130,16 @@ export class RecordedClient implements AsyncDisposable {
     await Promise.all(this.fronts.map(async (front) => front[Symbol.asyncDispose]()));
   }
 
+  #overrides(): ReadonlyMap<string, string> {
+    return new Map(this.#override === undefined ? [] : [[OVERRIDDEN, JSON.stringify(this.#override)]]);
+  }
+
   #hear(change: Parameters<Parameters<ReturnType<ConfigClient['view']>['watch']>[0]>[0]): void {
     if (!this.#isInBatch) {
       this.#isInBatch = true;
       this.#batch++;
       this.#before = new Map(this.#shown);
+      this.#atFirst = this.values();
       queueMicrotask(() => (this.#isInBatch = false));
     }
     const { key, type, version, oldValue, newValue, contentType, metadata } = change;
@@ -114,7 +153,9 @@ export class RecordedClient implements AsyncDisposable {
       newValue: JSON.stringify(newValue),
       content: type === 'deleted' ? undefined : formatContent(newValue, contentType, metadata),
       readBefore: this.#before.get(key),
+      readFirst: this.#atFirst.get(key),
       readNow,
+      override: this.#overrides().get(key),
     });
     this.#shown.set(key, readNow);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeClient, type ClientGuarantee, type ClientRecord, type Heard } from '../../support/judge-client.ts';
+import { judgeClient, OVERRIDDEN, type ClientGuarantee, type ClientRecord, type Heard } from '../../support/judge-client.ts';
 import { formatContent } from '../../support/recorded-store.ts';
 import type { TrueHistory } from '../../support/true-history.ts';
 
@@ -43,6 +43,7 @@ function call(
     newValue: JSON.stringify(newValue),
     content: isDeletion ? undefined : content(newValue),
     readBefore: type === 'created' ? undefined : JSON.stringify(oldValue),
+    readFirst: isDeletion ? undefined : JSON.stringify(newValue),
     readNow: isDeletion ? undefined : JSON.stringify(newValue),
     ...wrong,
   };
@@ -64,6 +65,8 @@ function record(changes: Partial<ClientRecord> = {}): ClientRecord {
     cursors: ['e-2', 'e-4', 'e-4', 'e-6'],
     ownVersions: new Set(),
     values: new Map([['b', '"y"']]),
+    overrides: new Map(),
+    relapses: [],
     overlaps: 0,
     ...changes,
   };
@@ -81,7 +84,7 @@ describe('what a client may do', () => {
   test('hear several revisions in one batch, as polls bring them, and read the last of them', () => {
     const heard = [
       RIGHT[0]!,
-      call(2, 'updated', 'a', 3, [1, 2], { readNow: undefined }),
+      call(2, 'updated', 'a', 3, [1, 2], { readFirst: undefined, readNow: undefined }),
       call(2, 'created', 'b', 4, [null, 'x'], { readNow: '"x"' }),
       call(2, 'deleted', 'a', 5, [2, null], { readBefore: '1' }),
       RIGHT[4]!,
@@ -111,6 +114,28 @@ describe('what a client may do', () => {
     ];
     expect(broken({ heard, ownVersions: new Set([6]) })).toEqual([]);
     expect(broken({ heard })).toContain('Explained');
+  });
+
+  test('hear of a key that an operator covers when it is covered, and when it is no longer', () => {
+    const history = { ...HISTORY, batches: [...HISTORY.batches, { revision: 7, changes: [{ key: OVERRIDDEN, content: content(1) }] }] };
+    const heard = [
+      ...RIGHT,
+      call(6, 'created', OVERRIDDEN, 0, [null, 'x'], { override: '"x"' }),
+      call(7, 'updated', OVERRIDDEN, 7, ['x', 1]),
+    ];
+    const values = new Map([
+      ['b', '"y"'],
+      [OVERRIDDEN, '1'],
+    ]);
+    expect(broken({ heard, values }, [history])).toEqual([]);
+    expect(broken({ heard: heard.slice(0, -1), values }, [history])).toEqual(['Complete']);
+    const [overrides, covered] = [new Map([[OVERRIDDEN, '"x"']]), new Map([...values, [OVERRIDDEN, '"x"']])];
+    expect(broken({ heard: heard.slice(0, -1), values: covered, overrides }, [history])).toEqual([]);
+    expect(broken({ heard: heard.slice(0, -1), values, overrides }, [history])).toEqual(['Converges', 'Complete']);
+    const told = [...heard.slice(0, -1), call(7, 'updated', OVERRIDDEN, 7, ['x', 1], { override: '"x"' })];
+    expect(broken({ heard: told, values: covered, overrides }, [history])).toEqual(['Complete', 'Overridden']);
+    const again = [...heard.slice(0, -1), call(7, 'updated', OVERRIDDEN, 7, ['x', 'x'], { override: '"x"' })];
+    expect(broken({ heard: again, values: covered, overrides }, [history])).toEqual(['Overridden']);
   });
 
   test('go over to another history by the difference, where versions begin again', () => {
@@ -169,7 +194,7 @@ describe('what a client may not do', () => {
     readonly changes: Partial<ClientRecord>;
     readonly guarantees: readonly ClientGuarantee[];
   }[] = [
-    { what: 'end with another value', changes: { values: new Map([['b', '"x"']]) }, guarantees: ['Converges'] },
+    { what: 'end with another value', changes: { values: new Map([['b', '"x"']]) }, guarantees: ['Converges', 'Complete'] },
     {
       what: 'end with a key too many',
       changes: {
@@ -178,14 +203,14 @@ describe('what a client may not do', () => {
           ['b', '"y"'],
         ]),
       },
-      guarantees: ['Converges'],
+      guarantees: ['Converges', 'Complete'],
     },
     { what: 'miss a change', changes: { heard: without(2) }, guarantees: ['OldValue', 'Complete', 'Explained'] },
     { what: 'miss the last change', changes: { heard: without(4) }, guarantees: ['Complete', 'Explained'] },
     {
-      what: 'miss the last change after a second state, where values are equal',
+      what: 'miss the last change after a second state',
       changes: { heard: without(4), snapshots: ['e-2', 'e-2'] },
-      guarantees: ['Explained'],
+      guarantees: ['Complete', 'Explained'],
     },
     {
       what: 'tell a change twice',
@@ -197,11 +222,22 @@ describe('what a client may not do', () => {
     { what: 'tell an old value nobody was shown', changes: { heard: instead(1, { oldValue: '7' }) }, guarantees: ['OldValue'] },
     { what: 'tell an old value that get did not answer', changes: { heard: instead(1, { readBefore: '7' }) }, guarantees: ['OldValue'] },
     { what: 'answer the old value during the call', changes: { heard: instead(1, { readNow: '1' }) }, guarantees: ['ReadsNew'] },
+    {
+      what: 'answer the old value during an earlier call of the batch',
+      changes: { heard: instead(1, { readFirst: '1' }) },
+      guarantees: ['ReadsNew'],
+    },
+    { what: 'ask for the whole state though it knows one', changes: { relapses: ['request 3'] }, guarantees: ['Forward'] },
     { what: 'resume from before where it was', changes: { cursors: ['e-4', 'e-3'] }, guarantees: ['Forward'] },
     { what: 'hold two connections', changes: { overlaps: 1 }, guarantees: ['OneConnection'] },
   ];
   test.each(rows)('$what', ({ changes, guarantees }) => {
     expect(broken(changes)).toEqual(guarantees);
+  });
+
+  test('miss the last change after a second state, even to an equal value', () => {
+    const history = { ...HISTORY, batches: [...HISTORY.batches, { revision: 7, changes: [{ key: 'b', content: content('y') }] }] };
+    expect(broken({ snapshots: ['e-2', 'e-2'] }, [history])).toEqual(['Explained']);
   });
 
   test('tell less, or more, than the difference to a second state', () => {
