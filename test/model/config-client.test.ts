@@ -70,22 +70,22 @@ describe('a ConfigClient on real servers keeps what it promises', () => {
   });
   it(
     'telling each key its whole history, through cuts, stalls, spoiled frames, polls, restarts and node switches',
-    async () => prove({ ...proof(createMemory), name: 'spectators', steps: spectatorSteps, runs: 40 }),
+    async () => prove({ ...proof(createMemory), name: 'spectators', steps: spectatorSteps, runs: 30 }),
     TIME_LIMIT_MS,
   );
   it(
     'with writes of its own in between',
-    async () => prove({ ...proof(createMemory), name: 'writers', steps: clientSteps, runs: 40 }),
+    async () => prove({ ...proof(createMemory), name: 'writers', steps: clientSteps, runs: 30 }),
     TIME_LIMIT_MS,
   );
   it(
     'over stores that are put back to an earlier state',
-    async () => prove({ ...proof(createMemory), name: 'put back', steps: restoredSteps, runs: 40 }),
+    async () => prove({ ...proof(createMemory), name: 'put back', steps: restoredSteps, runs: 30 }),
     TIME_LIMIT_MS,
   );
   it(
     'over the embedded store',
-    async () => prove({ ...proof(createEmbedded), name: 'embedded', steps: restoredSteps, runs: 15 }),
+    async () => prove({ ...proof(createEmbedded), name: 'embedded', steps: restoredSteps, runs: 12 }),
     TIME_LIMIT_MS,
   );
   afterAll(() => console.info([...happened].map(([what, times]) => `${times} ${what}`).join(', ')));

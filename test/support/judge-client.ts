@@ -230,20 +230,23 @@ function judgeExplanation(histories: readonly TrueHistory[], record: ClientRecor
     blame('Explained', `what it heard ends with revision ${positions()}, the history with ${head}`);
 }
 
+const nameOf = (histories: readonly TrueHistory[], { history, revision, ahead, next }: Knowledge): string =>
+  JSON.stringify([history ? histories.indexOf(history) : -1, revision, [...ahead].sort(), next]);
+
 function unique(histories: readonly TrueHistory[], possible: readonly Knowledge[]): readonly Knowledge[] {
-  const name = ({ history, revision, ahead, next }: Knowledge): string =>
-    JSON.stringify([history ? histories.indexOf(history) : -1, revision, [...ahead].sort(), next]);
-  return [...new Map(possible.map((knowledge) => [name(knowledge), knowledge])).values()];
+  return [...new Map(possible.map((knowledge) => [nameOf(histories, knowledge), knowledge])).values()];
 }
 
 /** And what it knows if it took over states, in their order, that brought nothing to tell. */
 function withSilentStates(histories: readonly TrueHistory[], record: ClientRecord, possible: readonly Knowledge[]): readonly Knowledge[] {
-  const all = [...possible];
-  // Grows while it is walked through: each state taken over leaves fewer to take.
-  for (const knowledge of all) {
-    for (const { knowledge: adopted, difference } of adopt(histories, record, knowledge)) if (difference.length === 0) all.push(adopted);
+  const all = new Map(possible.map((knowledge) => [nameOf(histories, knowledge), knowledge]));
+  // Grows while it is walked through.
+  for (const knowledge of all.values()) {
+    for (const { knowledge: adopted, difference } of adopt(histories, record, knowledge)) {
+      if (difference.length === 0) all.set(nameOf(histories, adopted), adopted);
+    }
   }
-  return unique(histories, all);
+  return [...all.values()];
 }
 
 interface Call {

@@ -99,6 +99,7 @@ describe('what a client may do', () => {
 
   test('hear nothing of a second state that brings nothing new, and go on from there', () => {
     expect(broken({ snapshots: ['e-2', 'e-2'] })).toEqual([]);
+    expect(broken({ snapshots: Array.from({ length: 100 }, () => 'e-2') })).toEqual([]);
   });
 
   test('not take over a state whose end was cut off', () => {
