@@ -48,6 +48,7 @@ async function play(create: CreateStore, shape: Shape, steps: readonly ClientSte
       const record = client.record();
       expect(judgeClient(histories, record)).toEqual([]);
       count('runs of a client');
+      count('times put back', histories.length - 1);
       count('calls', record.heard.length);
       count('covered', record.heard.filter(({ override }) => override !== undefined).length);
       count('resumed', record.cursors.length);
