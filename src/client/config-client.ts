@@ -13,6 +13,7 @@ import { expectDefaults, isRefusal, Readiness, type StartOptions } from './readi
 import { Replica, type SeenChange } from './replica.ts';
 import type { ConfigChange, ConfigSchema, InputOf, KeyOf, ValueOf } from './schema.ts';
 import { isNewStatus, statusOf, type ClientStatus } from './status.ts';
+import type { SyncState } from './sync.ts';
 import { SyncLoop } from './sync-loop.ts';
 import { Transport } from './transport.ts';
 import { createPlainValues, createSchemaValues, type ReadChange, type Values } from './values.ts';
@@ -55,6 +56,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
+  /** Whether writes ahead of this connection are of its history was asked. */
+  #isConfirmed = false;
   #closing: Promise<void> | undefined;
 
   /** Checks the options; nothing is sent before `start`. @throws {InvalidArgumentError} */
@@ -98,6 +101,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
         this.#report(error);
       },
       onStep: (before, after) => {
+        if (after.phase.name !== before.phase.name) this.#isConfirmed = false;
+        this.#passWrites(after);
         this.#tellReady();
         this.#echo.tick();
         const status = statusOf(after);
@@ -333,6 +338,16 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
     this.#prefixWatchers.clear();
     await Promise.all([closed, this.#local.close()]);
     this.#statusListeners.clear();
+  }
+
+  /** What writes have shown ahead of the stream ends where it has come so far, or where it never will. */
+  #passWrites({ position, phase }: SyncState): void {
+    if (!position || !this.#replica.newestAhead()) return;
+    this.#publish(this.#replica.passed(position.revision));
+    if (phase.name !== 'live' || this.#isConfirmed || !this.#replica.newestAhead()) return;
+    this.#isConfirmed = true;
+    const confirm = async (): Promise<void> => (await this.#loadWriter()).confirm();
+    void confirm().catch((error: unknown) => this.#report(error));
   }
 
   #publish(changes: readonly SeenChange[]): void {

@@ -134,6 +134,23 @@ export class Writer {
     return echo.until(() => told() || liveRevision() === undefined, ECHO_WAIT_MS).then(told);
   }
 
+  /**
+   * Asks whether the newest write that shows before the stream has told of it is of the history that the servers are in: after the store was put
+   * back it need not be, and then none of them shows any more.
+   * @throws {AttuneError} no server could say.
+   */
+  async confirm(): Promise<void> {
+    const { api, replica, revision, publish } = this.#options;
+    const { key, cursor } = replica.newestAhead() ?? {};
+    if (key === undefined || cursor === undefined) return;
+    try {
+      await api.get(key, { minRevision: cursor });
+    } catch (error) {
+      if (isAttuneError(error, 'CURSOR_GONE')) publish(replica.passed(revision(), Number.POSITIVE_INFINITY));
+      else if (!isAttuneError(error, 'NOT_FOUND')) throw error;
+    }
+  }
+
   /** The answer to a DELETE does not say at which revision the key went, so the stream's place is taken by a read. */
   async #refresh(key: string, cursor: string | undefined, signal: AbortSignal): Promise<void> {
     const { api, replica, revision, publish, report } = this.#options;
@@ -141,7 +158,7 @@ export class Writer {
       this.#takeItem((await api.get(key, { signal, ...(cursor !== undefined && { minRevision: cursor }) })).item);
     } catch (error) {
       const asOf = isAttuneError(error, 'NOT_FOUND') ? error.details['revision'] : undefined;
-      if (typeof asOf === 'number') publish(replica.applyAbsent(key, asOf, revision()));
+      if (typeof asOf === 'number') publish(replica.applyAbsent(key, asOf, revision(), cursor));
       // The deletion stands; only this copy does not show it yet.
       else report(error);
     }

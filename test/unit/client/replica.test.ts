@@ -123,7 +123,7 @@ describe('replace', () => {
   test('keeps what a write of this client brought after the snapshot was taken', () => {
     const replica = replicaOf(item('a', 'old', 5), item('b', 'old', 5));
     replica.applyItem(item('a', 'mine', 25), 10);
-    replica.applyAbsent('b', 26, 10);
+    replica.applyAbsent('b', 26, 10, undefined);
     expect(replica.replace([item('a', 'old', 5), item('b', 'old', 5)], 20, false)).toEqual([]);
     expect(replica.get('a')?.value).toBe('mine');
     expect(replica.get('b')).toBeUndefined();
@@ -145,21 +145,99 @@ describe('answers to writes', () => {
     replica.apply([deleted('a', 12)]);
     replica.replace([], 12, false);
     expect(replica.applyItem(item('a', 'mine', 11), 12)).toEqual([]);
-    expect(replica.applyAbsent('a', 12, 12)).toEqual([]);
+    expect(replica.applyAbsent('a', 12, 12, undefined)).toEqual([]);
     expect(replica.get('a')).toBeUndefined();
   });
 
   test('are not believed against a stream that has told more', () => {
     const replica = replicaOf(item('a', 'told', 5));
-    expect(replica.applyAbsent('a', 13, 14)).toEqual([]);
+    expect(replica.applyAbsent('a', 13, 14, undefined)).toEqual([]);
     expect(replica.applyItem(item('a', 'answered', 13), 14)).toEqual([]);
     expect(replica.get('a')?.value).toBe('told');
   });
 
   test('an absent key is told as deleted, and older versions of it are ignored until the stream has passed', () => {
     const replica = replicaOf(item('a', 'old', 5));
-    expect(brief(replica.applyAbsent('a', 15, 10))).toEqual([['deleted', 'a', 'old', null, 15]]);
+    expect(brief(replica.applyAbsent('a', 15, 10, undefined))).toEqual([['deleted', 'a', 'old', null, 15]]);
     expect(replica.apply([updated('a', 'between', 12), deleted('a', 14)])).toEqual([]);
     expect(replica.apply([created('a', 'later', 16)])).toHaveLength(1);
+  });
+});
+
+describe('a write that shows ahead of the stream', () => {
+  const ahead = (...told: Parameters<Replica['apply']>[0]): Replica => {
+    const replica = new Replica();
+    replica.apply(told);
+    replica.applyItem(item('a', 'mine', 6), 2);
+    return replica;
+  };
+  const echo = updated('a', 'mine', 6);
+
+  test('is not told again by its echo, and the stream counts from then on', () => {
+    const replica = ahead(created('a', 1, 2));
+    expect(replica.newestAhead()).toEqual(expect.objectContaining({ key: 'a' }));
+    expect(replica.apply([echo])).toEqual([]);
+    expect(replica.newestAhead()).toBeUndefined();
+    expect(replica.passed(6)).toEqual([]);
+    expect(replica.get('a')).toMatchObject({ value: 'mine', version: 6 });
+  });
+
+  test('gives way to another value of the same version: the store was put back and written again', () => {
+    const replica = ahead(created('a', 1, 2));
+    expect(replica.apply([updated('a', 'theirs', 6)])).toMatchObject([
+      { type: 'updated', oldValue: 'mine', newValue: 'theirs', version: 6 },
+    ]);
+    expect(replica.get('a')?.value).toBe('theirs');
+  });
+
+  test('hides what the stream tells from before it, until the stream has passed it without telling of it', () => {
+    const replica = ahead(created('a', 1, 2));
+    expect(replica.apply([updated('a', 'before', 4)])).toEqual([]);
+    expect(replica.passed(5)).toEqual([]);
+    expect(replica.get('a')?.value).toBe('mine');
+    expect(replica.passed(7)).toMatchObject([{ type: 'updated', key: 'a', oldValue: 'mine', newValue: 'before', version: 4 }]);
+    expect(replica.get('a')).toMatchObject({ value: 'before', version: 4 });
+    expect(replica.passed(8)).toEqual([]);
+  });
+
+  test('that made the key goes with the key', () => {
+    const replica = ahead();
+    expect(replica.passed(6)).toMatchObject([{ type: 'deleted', key: 'a', oldValue: 'mine', version: 6 }]);
+    expect(replica.get('a')).toBeUndefined();
+  });
+
+  test('that deleted the key brings it back', () => {
+    const replica = new Replica();
+    replica.apply([created('a', 1, 2)]);
+    expect(replica.applyAbsent('a', 6, 2, undefined)).toMatchObject([{ type: 'deleted', key: 'a' }]);
+    expect(replica.passed(6)).toMatchObject([{ type: 'created', key: 'a', oldValue: null, newValue: 1 }]);
+  });
+
+  test('after others of its own keeps what the stream had told before the first', () => {
+    const replica = ahead(created('a', 1, 2));
+    replica.applyItem(item('a', 'mine too', 8), 2);
+    expect(replica.passed(6)).toEqual([]);
+    expect(replica.passed(8)).toMatchObject([{ type: 'updated', oldValue: 'mine too', newValue: 1 }]);
+  });
+
+  test('outlives a snapshot from before it, which is what is told in its place', () => {
+    const replica = ahead(created('a', 1, 2));
+    expect(replica.replace([item('a', 'snapshot', 3)], 4, false)).toEqual([]);
+    expect(replica.get('a')?.value).toBe('mine');
+    expect(replica.passed(7)).toMatchObject([{ type: 'updated', oldValue: 'mine', newValue: 'snapshot' }]);
+  });
+
+  test('does not outlive a snapshot from after it, or of another history', () => {
+    expect(ahead().replace([item('a', 'theirs', 5)], 6, false)).toMatchObject([{ oldValue: 'mine', newValue: 'theirs' }]);
+    expect(ahead().replace([item('a', 'theirs', 3)], 4, true)).toMatchObject([{ oldValue: 'mine', newValue: 'theirs' }]);
+  });
+
+  test('all go at once when they are known not to count', () => {
+    const replica = ahead(created('a', 1, 2));
+    replica.applyItem(item('b', 'mine', 9), 2);
+    expect(replica.passed(2, Number.POSITIVE_INFINITY)).toMatchObject([
+      { type: 'updated', key: 'a', newValue: 1 },
+      { type: 'deleted', key: 'b' },
+    ]);
   });
 });
