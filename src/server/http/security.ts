@@ -17,6 +17,12 @@ export function hostNameOf(header: string): string | undefined {
   return match?.[1]?.toLowerCase().replace(/\.$/, '');
 }
 
+/** True if `header` names a host that this service answers for. */
+export function isOwnHost(header: string, { allowedHosts }: BrowserRules): boolean {
+  const host = hostNameOf(header);
+  return host !== undefined && (LOOPBACK_HOSTS.has(host) || allowedHosts.includes(host));
+}
+
 /**
  * Refuses what a web page might send without its user's knowledge. Without authentication the loopback interface is all that guards the
  * service, and a browser stands behind it: DNS rebinding is stopped by the Host header, cross-site writes by Origin and Sec-Fetch-Site.
@@ -25,8 +31,9 @@ export function hostNameOf(header: string): string | undefined {
 export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRules): void {
   const header = request.headers.host ?? '';
   // Of two, a proxy may have looked at the other one.
-  const host = request.headersDistinct['host']?.length === 1 ? hostNameOf(header) : undefined;
-  if (host === undefined || !(LOOPBACK_HOSTS.has(host) || rules.allowedHosts.includes(host))) {
+  const isOne = request.headersDistinct['host']?.length === 1;
+  if (!isOne || !isOwnHost(header, rules)) {
+    const host = isOne ? hostNameOf(header) : undefined;
     throw new AttuneError(
       'HOST_NOT_ALLOWED',
       `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`,
