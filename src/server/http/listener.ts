@@ -8,7 +8,12 @@ const KEEP_ALIVE_MS = 65_000;
 /** A server, not yet listening: what `answerHot` does not answer is answered by Express, with the same bytes. */
 export function createListener(options: AppOptions, answerHot: HotPath = createHotPath(options)): Server {
   const app = createApp(options);
-  return createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 }, (request, response) => {
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 }, (request, response) => {
     if (!answerHot(request, response)) app(request, response);
+  });
+  return server.on('checkContinue', (request, response) => {
+    // Behind an answer that is not sent yet, Node.js would put it between the head of this answer and its body. Nobody has to wait for it.
+    if (response.socket) response.writeContinue();
+    server.emit('request', request, response);
   });
 }
