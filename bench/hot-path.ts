@@ -4,26 +4,27 @@
  * own. 32 keep-alive connections, one request at a time on each, rounds in alternation; before them one of each that does not count. The load is
  * made by a third process: raw sockets and a count of bytes, no HTTP client. On two cores it takes one and the server under load the other, so the
  * processor time of the server per request is told beside requests per second: it does not depend on who else is running.
- * Command: npx tsx bench/hot-path.ts [--rounds 9] [--seconds 2] [--profile]
- * Excluded: the network, TLS, parsing of the answers.
+ * Command: npm run build && npx tsx bench/hot-path.ts [--rounds 9] [--seconds 2] [--only 'GET item'] [--profile]
+ * Excluded: the network, TLS, parsing of the answers. Processor time is read from /proc, in steps of 10 ms.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import type { ConfigKey } from '../src/core/key.ts';
-import { EmbeddedProvider } from '../src/providers/embedded/embedded-provider.ts';
-import { startHttpServer } from '../src/server/http-server.ts';
-import { createLog } from '../src/server/logging.ts';
 import { median } from './report.ts';
 
 const CONNECTIONS = 32;
-const KEY = 'checkout/pool-size' as ConfigKey;
-const PATH = `/api/v1/configs/${KEY}`;
+const PATH = '/api/v1/configs/checkout/pool-size';
+
+interface Target {
+  readonly child: ChildProcess;
+  readonly port: number;
+}
 
 interface Sample {
   readonly perSecond: number;
@@ -36,58 +37,48 @@ const { values: options, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '9' },
     seconds: { type: 'string', default: '2' },
+    only: { type: 'string', default: '' },
     profile: { type: 'boolean', default: false },
   },
 });
 const [role, argument = ''] = positionals;
-if (role === 'attune') await serveAttune(argument);
-else if (role === 'bare') await serveBare(argument);
+if (role === 'bare') await serveBare(argument);
 else await compare();
-
-async function serveAttune(folder: string): Promise<void> {
-  const provider = new EmbeddedProvider(folder);
-  await provider.open();
-  const server = await startHttpServer({ provider, namespace: 'app/config', log: createLog({ level: 'info', dir: undefined }) });
-  const body = { form: 'envelope', valueText: '{"min":2,"max":20,"idleTimeout":"30s"}' } as const;
-  await server.service.write({ type: 'put', key: KEY, condition: {}, body });
-  await answerUsage(server.port);
-  await server.close();
-  await provider.close();
-}
 
 /** The fastest way node:http has: a flat list of headers and the body at once. */
 async function serveBare(answer: string): Promise<void> {
   const { status, headers, body } = JSON.parse(answer) as { status: number; headers: string[]; body: string };
+  process.once('SIGTERM', () => process.exit());
   const server = createServer({ keepAliveTimeout: 65_000 }, (_request, response) => {
     response.writeHead(status, headers);
     response.end(body === '' ? undefined : body);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  await answerUsage((server.address() as AddressInfo).port);
-  server.close();
+  process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`);
 }
 
-/** Tells the port, then the processor time used so far whenever asked, until the parent goes. */
-async function answerUsage(port: number): Promise<void> {
-  process.send?.(port);
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage();
-    process.send?.(user + system);
-  });
-  await once(process, 'disconnect');
+/** Starts a program that prints its URL. */
+async function start(name: string, program: readonly string[]): Promise<Target> {
+  const profile = options.profile ? ['--cpu-prof', '--cpu-prof-dir=.cache/hot-path', `--cpu-prof-name=${name}.cpuprofile`] : [];
+  const child = spawn(process.execPath, [...profile, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const line of createInterface(child.stdout)) {
+    const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    if (port !== undefined) return { child, port: Number(port) };
+  }
+  throw new Error(`${name} did not start`);
 }
 
-async function start(as: string, given: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
-  const profile = options.profile ? ['--cpu-prof', `--cpu-prof-name=hot-path-${as}-${process.pid}.cpuprofile`] : [];
-  const child = fork(import.meta.filename, [as, given], { execArgv: ['--import', 'tsx', ...profile] });
-  const [port] = (await once(child, 'message')) as [number];
-  return { child, port };
+async function stop({ child }: Target): Promise<void> {
+  child.kill('SIGTERM');
+  await once(child, 'exit');
 }
 
-async function usage(child: ChildProcess): Promise<number> {
-  const answered = once(child, 'message');
-  child.send('usage');
-  return ((await answered) as [number])[0];
+/** Processor time used so far, user and system, in microseconds. */
+function usage({ child }: Target): number {
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 /** Requests of one round. Every answer has the length of the first. */
@@ -124,18 +115,23 @@ async function ask(port: number, request: Buffer): Promise<string> {
   return chunk.toString('latin1');
 }
 
-async function measure({ child, port }: { child: ChildProcess; port: number }, request: Buffer, seconds: number): Promise<Sample> {
-  const [startedAt, before] = [performance.now(), await usage(child)];
-  const count = await load(port, request, seconds);
+async function measure(target: Target, request: Buffer, seconds: number): Promise<Sample> {
+  const [startedAt, before] = [performance.now(), usage(target)];
+  const count = await load(target.port, request, seconds);
   const elapsed = performance.now() - startedAt;
-  return { perSecond: (count / elapsed) * 1_000, cpu: ((await usage(child)) - before) / count };
+  return { perSecond: (count / elapsed) * 1_000, cpu: (usage(target) - before) / count };
 }
 
 async function compare(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
-  const attune = await start('attune', folder);
+  const attune = await start('attune', ['dist/cli/main.js', 'serve', '--port', '0', '--data-dir', folder]);
   const host = `Host: 127.0.0.1:${attune.port}\r\n`;
+  const value = '{"value":{"min":2,"max":20,"idleTimeout":"30s"}}';
   const get = (path: string, headers = ''): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\n${host}${headers}\r\n`);
+  await ask(
+    attune.port,
+    Buffer.from(`PUT ${PATH} HTTP/1.1\r\n${host}Content-Type: application/json\r\nContent-Length: ${value.length}\r\n\r\n${value}`),
+  );
   const etag = /^ETag: (.*)$/m.exec(await ask(attune.port, get(PATH)))?.[1]?.trim() ?? '';
   try {
     for (const [name, request] of [
@@ -144,23 +140,23 @@ async function compare(): Promise<void> {
       ['GET item?raw', get(`${PATH}?raw`)],
       ['GET /healthz', get('/healthz')],
     ] as const) {
-      await compareOne(name, request, attune);
+      if (options.only === '' || options.only === name) await compareOne(name, request, attune);
     }
   } finally {
-    attune.child.disconnect();
-    await once(attune.child, 'exit');
+    await stop(attune);
     rmSync(folder, { recursive: true });
   }
 }
 
-async function compareOne(name: string, request: Buffer, attune: { child: ChildProcess; port: number }): Promise<void> {
+async function compareOne(name: string, request: Buffer, attune: Target): Promise<void> {
   const [head = '', body = ''] = (await ask(attune.port, request)).split('\r\n\r\n');
   const [statusLine = '', ...lines] = head.split('\r\n');
   // What node:http adds by itself.
   const headers = lines
     .filter((line) => !/^(Date|Connection|Keep-Alive):/i.test(line))
     .flatMap((line) => line.split(/: (.*)/s).slice(0, 2));
-  const bare = await start('bare', JSON.stringify({ status: Number(statusLine.split(' ')[1]), headers, body }));
+  const answer = JSON.stringify({ status: Number(statusLine.split(' ')[1]), headers, body });
+  const bare = await start('bare', ['--import', 'tsx', import.meta.filename, 'bare', answer]);
   const own: Sample[] = [];
   const plain: Sample[] = [];
   for (let round = -1; round < Number(options.rounds); round++) {
@@ -172,8 +168,7 @@ async function compareOne(name: string, request: Buffer, attune: { child: ChildP
     own.push(samples[0]);
     plain.push(samples[1]);
   }
-  bare.child.disconnect();
-  await once(bare.child, 'exit');
+  await stop(bare);
   const ratios = own.map(({ perSecond }, round) => perSecond / (plain[round]?.perSecond ?? Number.NaN));
   const cpu = own.map((sample, round) => (plain[round]?.cpu ?? Number.NaN) / sample.cpu);
   const show = (samples: readonly Sample[]): string =>
