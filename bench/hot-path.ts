@@ -51,7 +51,8 @@ async function serveBare(answer: string): Promise<void> {
   process.once('SIGTERM', () => process.exit());
   const server = createServer({ keepAliveTimeout: 65_000 }, (_request, response) => {
     response.writeHead(status, headers);
-    response.end(body === '' ? undefined : body);
+    if (body === '') response.end();
+    else response.end(body, 'latin1');
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`);
@@ -139,6 +140,7 @@ async function compare(): Promise<void> {
       ['GET item, 304', get(PATH, `If-None-Match: ${etag}\r\n`)],
       ['GET item?raw', get(`${PATH}?raw`)],
       ['GET /healthz', get('/healthz')],
+      ['GET item, by Express', get(`${PATH}?raw=true`)],
     ] as const) {
       if (options.only === '' || options.only === name) await compareOne(name, request, attune);
     }

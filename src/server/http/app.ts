@@ -11,7 +11,7 @@ import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts'
 import { getItems } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
-import { observe, REQUEST_ID, requestIdOf } from './observation.ts';
+import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
 import { parseQuery } from './query.ts';
 import { requireTrustedBrowser, type BrowserRules } from './security.ts';
@@ -162,6 +162,7 @@ function pathOf(request: Request): string {
 
 /** Gives every request an id, and counts and logs it when it is over. */
 function observeAll(options: AppOptions) {
+  const requestIdOf = createRequestIds();
   return (request: Request, response: Response, next: () => void): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];

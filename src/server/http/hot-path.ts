@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
@@ -6,7 +7,7 @@ import { EVERY_ANSWER, jsonAnswer, positionHeaders, type Answer } from './answer
 import { matchesEtag } from './conditions.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
 import type { Metrics } from './metrics.ts';
-import { observe, REQUEST_ID, requestIdOf } from './observation.ts';
+import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
 import { isOwnHost, type BrowserRules } from './security.ts';
 import { LIVENESS, readinessHealth, type Health } from './status.ts';
 
@@ -21,72 +22,73 @@ export interface HotPathOptions {
 /** Answers `request` and returns true, or leaves it untouched and returns false. */
 export type HotPath = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** An answer as node:http sends it fastest: one flat list of headers, the body at once. */
-interface Prepared {
-  readonly status: number;
-  readonly headers: readonly string[];
-  readonly body: string | Buffer | undefined;
-}
+/** The answers of one state of an item, each made when it is first asked for. */
+type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', PreparedAnswer>>;
 
-/** The three answers of one state of an item, each made when it is first asked for. */
-type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', Prepared>>;
-
-/** The headers that a hot request may bring and that mean something. */
-interface HotHeaders {
-  readonly host: string;
-  readonly noneMatch: string | undefined;
-  readonly requestId: string | undefined;
-}
+/** Items whose answers are kept. Then all are made anew: cheaper than to know which was used last. */
+const MAX_PREPARED = 10_000;
+/** Up to this length a body is kept as a string, which goes out in one piece with its head. */
+const MAX_STRING_BYTES = 1_024;
+const RAW = '?raw';
 
 /**
  * Answers the requests that are made most, reads of one item and health, before Express, with the same bytes. The rules are those of the slow
  * path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error.
  */
-export function createHotPath({ service, metrics, log, rules, isDraining }: HotPathOptions): HotPath {
-  const prepared = new WeakMap<RenderedItem, PreparedItem>();
-  const always = Object.entries(EVERY_ANSWER).flat();
+export function createHotPath(options: HotPathOptions): HotPath {
+  // Pages of other origins are told more, by a package.
+  if (options.rules.corsOrigins.length > 0) return () => false;
+  const { service, rules, isDraining } = options;
+  const items = new PreparedItems();
+  const head = new Head(service);
+  const requestIdOf = createRequestIds();
+  const alive = prepareHealth(LIVENESS);
+  const health = new Map([
+    ['/healthz', () => alive],
+    ['/readyz', () => prepareHealth(readinessHealth(service, isDraining()))],
+  ]);
+  let knownHost: string | undefined;
 
-  const itemPrepared = (url: string, noneMatch: string | undefined): Prepared | undefined => {
-    const query = url.indexOf('?', ITEMS_PATH.length);
-    if (query >= 0 && url.length - query !== RAW.length) return undefined;
-    if (query >= 0 && !url.endsWith(RAW)) return undefined;
-    // What comes after a # is read in more than one way.
-    if (url.includes('#')) return undefined;
-    service.requireReadable();
-    const item = service.rendered(keyOfPath(query < 0 ? url : url.slice(0, query)));
-    if (!item) return undefined;
-    const isKnown = noneMatch !== undefined && matchesEtag(noneMatch, item.etag);
-    const form = isKnown ? 'unchanged' : query < 0 ? 'json' : 'raw';
-    let forms = prepared.get(item);
-    if (!forms) prepared.set(item, (forms = {}));
-    return (forms[form] ??= prepare(itemAnswer(item, form)));
-  };
-
-  const send = (request: IncomingMessage, response: ServerResponse, route: string, given: string | undefined, answer: Prepared): void => {
-    const requestId = requestIdOf(given);
-    observe({ metrics, log }, request, response, { requestId, startedAt: performance.now(), route: () => route });
-    const position = Object.entries(positionHeaders(service)).flat();
-    response.writeHead(answer.status, [REQUEST_ID, requestId, ...always, ...position, ...answer.headers]);
-    if (answer.body === undefined || request.method === 'HEAD') response.end();
-    else response.end(answer.body, 'latin1');
-  };
-
-  const answer = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const { url = '', method } = request;
-    if (method !== 'GET' && method !== 'HEAD') return false;
-    const isItem = url.startsWith(ITEMS_PATH);
-    const health = isItem ? undefined : HEALTH.get(url);
-    if (!isItem && !health) return false;
-    const headers = readHeaders(request.rawHeaders);
-    if (!headers || !isOwnHost(headers.host, rules) || isDraining()) return false;
-    const found = health ? prepareHealth(health(service)) : itemPrepared(url, headers.noneMatch);
-    if (!found) return false;
-    send(request, response, isItem ? ITEM_ROUTE : url, headers.requestId, found);
+  const isTrusted = ({ headers, rawHeaders }: IncomingMessage): boolean => {
+    if (headers.host === undefined || !standsOnce(rawHeaders, 'host')) return false;
+    if (headers.host !== knownHost) {
+      if (!isOwnHost(headers.host, rules)) return false;
+      knownHost = headers.host;
+    }
     return true;
   };
 
-  // Cross-origin pages are told more headers, by a package.
-  if (rules.corsOrigins.length > 0) return () => false;
+  const readItem = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
+    const isRaw = url.endsWith(RAW);
+    const path = isRaw ? url.slice(0, -RAW.length) : url;
+    // What comes after a # is read in more than one way. A preference may be one to wait.
+    if (path.includes('?') || path.includes('#') || headers['prefer'] !== undefined) return undefined;
+    service.requireReadable();
+    const item = service.rendered(keyOfPath(path));
+    if (!item) return undefined;
+    const noneMatch = headers['if-none-match'];
+    const isUnchanged = noneMatch !== undefined && (noneMatch === item.entityTag || matchesEtag(noneMatch, item.etag));
+    return items.get(item, isUnchanged ? 'unchanged' : isRaw ? 'raw' : 'json');
+  };
+
+  const answer = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const startedAt = performance.now();
+    const { url = '', method, headers } = request;
+    if (method !== 'GET' && method !== 'HEAD') return false;
+    const isItem = url.startsWith(ITEMS_PATH);
+    const check = isItem ? undefined : health.get(url);
+    if ((!isItem && !check) || !isTrusted(request) || isDraining()) return false;
+    const found = check ? check() : readItem(url, request);
+    if (!found) return false;
+    const given = headers['x-request-id'];
+    const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
+    response.writeHead(found.status, found.headersAfter(head.current, requestId));
+    observe(options, request, response, { requestId, startedAt, route: () => (isItem ? ITEM_ROUTE : url) });
+    if (found.body === undefined || method === 'HEAD') response.end();
+    else response.end(found.body, 'latin1');
+    return true;
+  };
+
   return (request, response) => {
     try {
       return answer(request, response);
@@ -97,52 +99,81 @@ export function createHotPath({ service, metrics, log, rules, isDraining }: HotP
   };
 }
 
-const RAW = '?raw';
+const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new PreparedAnswer(jsonAnswer(status, `${text}\n`, headers));
 
-const HEALTH: ReadonlyMap<string, (service: ConfigService) => Health> = new Map([
-  ['/healthz', () => LIVENESS],
-  ['/readyz', (service: ConfigService) => readinessHealth(service, false)],
-]);
-
-const prepareHealth = ({ status, text, headers }: Health): Prepared => prepare(jsonAnswer(status, `${text}\n`, headers));
-
-function prepare({ status, headers = {}, body }: Answer): Prepared {
-  const flat = Object.entries(headers).flat();
-  if (body === undefined) return { status, headers: flat, body };
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
-  return { status, headers: [...flat, 'Content-Length', String(bytes.byteLength)], body: bytes };
+function standsOnce(rawHeaders: readonly string[], name: string): boolean {
+  let times = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index];
+    if (header?.length === name.length && header.toLowerCase() === name) times++;
+  }
+  return times === 1;
 }
 
-/** Undefined if the headers ask for more than a plain read, or one that matters stands twice. */
-function readHeaders(raw: readonly string[]): HotHeaders | undefined {
-  let host: string | undefined;
-  let noneMatch: string | undefined;
-  let requestId: string | undefined;
-  for (let index = 0; index < raw.length; index += 2) {
-    const name = raw[index] ?? '';
-    const value = raw[index + 1];
-    // The length tells most others apart without a copy in lower case.
-    switch (name.length) {
-      case 4:
-        if (name.toLowerCase() !== 'host') break;
-        if (host !== undefined) return undefined;
-        host = value;
-        break;
-      case 6:
-        if (name.toLowerCase() === 'prefer') return undefined;
-        break;
-      case 12:
-        if (name.toLowerCase() !== 'x-request-id') break;
-        if (requestId !== undefined) return undefined;
-        requestId = value;
-        break;
-      case 13:
-        if (name.toLowerCase() !== 'if-none-match') break;
-        if (noneMatch !== undefined) return undefined;
-        noneMatch = value;
-        break;
-      default:
-    }
+/** What every answer begins with, save for its request id: one object for as long as it is the same. */
+class Head {
+  readonly #service: ConfigService;
+  #cursor: string | undefined;
+  #headers: readonly string[] = [];
+
+  constructor(service: ConfigService) {
+    this.#service = service;
   }
-  return host === undefined ? undefined : { host, noneMatch, requestId };
+
+  get current(): readonly string[] {
+    const { state, cursor } = this.#service;
+    if (state === 'live' && this.#cursor === cursor) return this.#headers;
+    this.#cursor = state === 'live' ? cursor : undefined;
+    this.#headers = Object.entries({ ...EVERY_ANSWER, ...positionHeaders(this.#service) }).flat();
+    return this.#headers;
+  }
+}
+
+/** An answer as node:http sends it fastest: one flat list of headers, the body at once. */
+class PreparedAnswer {
+  readonly status: number;
+  readonly body: string | Buffer | undefined;
+  readonly #own: readonly string[];
+  #head: readonly string[] | undefined;
+  #headers: string[] = [];
+
+  constructor({ status, headers = {}, body }: Answer) {
+    this.status = status;
+    this.#own = Object.entries(headers).flat();
+    if (body === undefined) return;
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
+    this.#own = [...this.#own, 'Content-Length', String(bytes.byteLength)];
+    this.body = bytes.byteLength <= MAX_STRING_BYTES && isAscii(bytes) ? bytes.toString('latin1') : bytes;
+  }
+
+  /** All headers: valid until the next call, which writes the next id over this one. */
+  headersAfter(head: readonly string[], requestId: string): string[] {
+    if (this.#head !== head) {
+      this.#head = head;
+      this.#headers = [REQUEST_ID, '', ...head, ...this.#own];
+    }
+    this.#headers[1] = requestId;
+    return this.#headers;
+  }
+}
+
+class PreparedItems {
+  #items = new WeakMap<RenderedItem, PreparedItem>();
+  #count = 0;
+
+  get(item: RenderedItem, form: keyof PreparedItem): PreparedAnswer {
+    const known = this.#items.get(item) ?? this.#add(item);
+    return (known[form] ??= new PreparedAnswer(itemAnswer(item, form)));
+  }
+
+  #add(item: RenderedItem): PreparedItem {
+    if (this.#count === MAX_PREPARED) {
+      this.#items = new WeakMap();
+      this.#count = 0;
+    }
+    this.#count++;
+    const added: PreparedItem = {};
+    this.#items.set(item, added);
+    return added;
+  }
 }

@@ -75,7 +75,7 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   if (!item) throw notFound(key);
   if (ifNoneMatch(request, item.etag)) return send(exchange, itemAnswer(item, 'unchanged', headers));
   if (query.flag('raw')) return send(exchange, itemAnswer(item, 'raw', headers));
-  if (exchange.pretty) return sendJson(exchange, 200, item.json, { ...headers, ETag: `"${item.etag}"` });
+  if (exchange.pretty) return sendJson(exchange, 200, item.json, { ...headers, ETag: item.entityTag });
   send(exchange, itemAnswer(item, 'json', headers));
 }
 
@@ -88,7 +88,7 @@ export function itemAnswer(
   form: 'json' | 'raw' | 'unchanged',
   headers: Readonly<Record<string, string>> = READ_HEADERS,
 ): Answer {
-  const tagged = { ...headers, ETag: `"${item.etag}"` };
+  const tagged = { ...headers, ETag: item.entityTag };
   switch (form) {
     case 'unchanged':
       return { status: 304, headers: tagged };

@@ -6,8 +6,23 @@ import type { Metrics } from './metrics.ts';
 export const REQUEST_ID = 'X-Request-Id';
 
 /** The id that a request brings, if it is harmless in logs and headers, else a new one. */
-export function requestIdOf(given: string | undefined): string {
-  return given !== undefined && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+export type RequestIds = (given: string | undefined) => string;
+
+const FIRST_COUNT = 0x1000_0000;
+const MAX_COUNT = 0xffff_ffff;
+
+/** New ids look like UUIDs and are as unique: random up to the last eight digits, which count. Randomness for each request would cost more than its answer. */
+export function createRequestIds(): RequestIds {
+  let prefix = '';
+  let count = MAX_COUNT;
+  return (given) => {
+    if (given !== undefined && /^[\w.:-]{1,64}$/.test(given)) return given;
+    if (count === MAX_COUNT) {
+      prefix = randomUUID().slice(0, -8);
+      count = FIRST_COUNT;
+    }
+    return prefix + (count++).toString(16);
+  };
 }
 
 export interface Observed {

@@ -11,6 +11,8 @@ import { renderItem } from './render-item.ts';
 export interface RenderedItem {
   /** Entity tag without quotes. */
   readonly etag: string;
+  /** The same in quotes, as headers have it. */
+  readonly entityTag: string;
   /** `ConfigItem` as JSON text. */
   readonly json: Buffer;
   /** The same, ended by a line feed. */
@@ -30,8 +32,8 @@ interface Slot {
 }
 
 const MAX_BYTES = 64 * 1024 * 1024;
-/** A slot, its item, and what is kept with an item by those who answer it. */
-const SLOT_BYTES = 1_000;
+/** Of a slot and its item beside the text. */
+const SLOT_BYTES = 500;
 
 /** Rendered items by what the mirror holds: an entry is used only for the very entries it was rendered from. Derived, never the truth. */
 export class RenderedItems {
@@ -73,6 +75,7 @@ export class RenderedItems {
     const jsonLine = Buffer.from(`${renderItem(state, etag)}\n`);
     return {
       etag,
+      entityTag: `"${etag}"`,
       json: jsonLine.subarray(0, -1),
       jsonLine,
       raw: Buffer.from(value.value.buffer, value.value.byteOffset, value.value.byteLength),
