@@ -461,6 +461,15 @@ describe('the hot path and Express answer, count and log alike', () => {
 
   it('what was wrong', () => pair.compareRecords());
 
+  it('a read that is held', async () => {
+    const etag = pair.service.rendered('app/x' as ConfigKey)?.entityTag;
+    for (const method of ['GET', 'HEAD']) {
+      await pair.compare(
+        encodeRequest(8080, { method, path: '/api/v1/configs/app/x', headers: { 'If-None-Match': etag!, Prefer: 'wait=1' } }),
+      );
+    }
+  });
+
   it('any requests, while what is stored changes', { timeout: 600_000 }, async () => {
     await compareAtRandom(pair, 'live', ROUNDS, true);
     // Or there was nothing to compare.

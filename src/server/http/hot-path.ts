@@ -1,4 +1,3 @@
-import { isAscii } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
@@ -27,7 +26,7 @@ type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', PreparedAnswer>
 
 /** Items whose answers are kept. Then all are made anew: cheaper than to know which was used last. */
 const MAX_PREPARED = 10_000;
-/** Up to this length a body is kept as a string, which goes out in one piece with its head. */
+/** Up to this length a body is kept as a string, one character a byte, which goes out in one piece with its head. */
 const MAX_STRING_BYTES = 1_024;
 const RAW = '?raw';
 
@@ -61,8 +60,8 @@ export function createHotPath(options: HotPathOptions): HotPath {
   const readItem = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
     const isRaw = url.endsWith(RAW);
     const path = isRaw ? url.slice(0, -RAW.length) : url;
-    // What comes after a # is read in more than one way. A preference may be one to wait.
-    if (path.includes('?') || path.includes('#') || headers['prefer'] !== undefined) return undefined;
+    // A preference may be one to wait.
+    if (path.includes('?') || headers['prefer'] !== undefined) return undefined;
     service.requireReadable();
     const item = service.rendered(keyOfPath(path));
     if (!item) return undefined;
@@ -143,7 +142,7 @@ class PreparedAnswer {
     if (body === undefined) return;
     const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
     this.#own = [...this.#own, 'Content-Length', String(bytes.byteLength)];
-    this.body = bytes.byteLength <= MAX_STRING_BYTES && isAscii(bytes) ? bytes.toString('latin1') : bytes;
+    this.body = bytes.byteLength <= MAX_STRING_BYTES ? bytes.toString('latin1') : bytes;
   }
 
   /** All headers: valid until the next call, which writes the next id over this one. */

@@ -55,8 +55,7 @@ export class RenderedItems {
     if (!value) return undefined;
     const sidecar = view.get(this.#layout.sidecarKey(key));
     if (slot?.value === value && slot.sidecar === sidecar) {
-      // Views come in any order, but those of the present are asked for most.
-      slot.stamp = Math.max(slot.stamp, view.stamp);
+      slot.stamp = view.stamp;
       return slot.item;
     }
     const item = this.#render(key, value, sidecar);
