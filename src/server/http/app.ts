@@ -176,17 +176,29 @@ function observeAll(options: AppOptions) {
 }
 
 function exchangeOf({ service, isDraining }: AppOptions, request: Request, response: Response): Exchange {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  let gone: AbortController | undefined;
   return {
     request: request as IncomingMessage,
     response: response as ServerResponse,
     service,
     requestId: String(response.locals['requestId']),
-    signal: gone.signal,
+    // Made when it is first asked for: most answers wait for nothing.
+    get signal() {
+      return (gone ??= abortWhenGone(response)).signal;
+    },
     pretty: isPretty(request.originalUrl),
     isDraining,
   };
+}
+
+function abortWhenGone(response: Response): AbortController {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort();
+  response.once('close', () => {
+    // Nobody waits for what is answered already, and an abort is not cheap.
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone;
 }
 
 const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);

@@ -7,7 +7,7 @@ import { matchesEtag } from './conditions.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
 import type { Metrics } from './metrics.ts';
 import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
-import { isOwnHost, type BrowserRules } from './security.ts';
+import { isForOwnHost, type BrowserRules } from './security.ts';
 import { LIVENESS, readinessHealth, type Health } from './status.ts';
 
 export interface HotPathOptions {
@@ -46,16 +46,6 @@ export function createHotPath(options: HotPathOptions): HotPath {
     ['/healthz', () => alive],
     ['/readyz', () => prepareHealth(readinessHealth(service, isDraining()))],
   ]);
-  let knownHost: string | undefined;
-
-  const isTrusted = ({ headers, rawHeaders }: IncomingMessage): boolean => {
-    if (headers.host === undefined || !standsOnce(rawHeaders, 'host')) return false;
-    if (headers.host !== knownHost) {
-      if (!isOwnHost(headers.host, rules)) return false;
-      knownHost = headers.host;
-    }
-    return true;
-  };
 
   const readItem = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
     const isRaw = url.endsWith(RAW);
@@ -76,7 +66,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
     if (method !== 'GET' && method !== 'HEAD') return false;
     const isItem = url.startsWith(ITEMS_PATH);
     const check = isItem ? undefined : health.get(url);
-    if ((!isItem && !check) || !isTrusted(request) || isDraining()) return false;
+    if ((!isItem && !check) || !isForOwnHost(request, rules) || isDraining()) return false;
     const found = check ? check() : readItem(url, request);
     if (!found) return false;
     const given = headers['x-request-id'];
@@ -99,15 +89,6 @@ export function createHotPath(options: HotPathOptions): HotPath {
 }
 
 const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new PreparedAnswer(jsonAnswer(status, `${text}\n`, headers));
-
-function standsOnce(rawHeaders: readonly string[], name: string): boolean {
-  let times = 0;
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const header = rawHeaders[index];
-    if (header?.length === name.length && header.toLowerCase() === name) times++;
-  }
-  return times === 1;
-}
 
 /** What every answer begins with, save for its request id: one object for as long as it is the same. */
 class Head {

@@ -47,7 +47,7 @@ export function keyOfPath(rawPath: string): ConfigKey {
 
 /** `GET /configs/{key}`: the item, its bare value, or a long-poll for its next change. */
 export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPolls): Promise<void> {
-  const { service, request, response, signal } = exchange;
+  const { service, request, response } = exchange;
   const query = parseQuery(request.url ?? '', READ_PARAMETERS);
   const isWatch = query.flag('watch');
   for (const [name, isMisplaced] of [
@@ -65,6 +65,7 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
+    const { signal } = exchange;
     await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';

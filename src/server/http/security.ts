@@ -17,10 +17,26 @@ export function hostNameOf(header: string): string | undefined {
   return match?.[1]?.toLowerCase().replace(/\.$/, '');
 }
 
-/** True if `header` names a host that this service answers for. */
-export function isOwnHost(header: string, { allowedHosts }: BrowserRules): boolean {
-  const host = hostNameOf(header);
+/** The host that `request` names; undefined if it names none, several, or what is no host. */
+function hostOf({ headers, rawHeaders }: IncomingMessage): string | undefined {
+  // Of two, a proxy may have looked at the other one.
+  return headers.host !== undefined && standsOnce(rawHeaders, 'host') ? hostNameOf(headers.host) : undefined;
+}
+
+/** True if `request` names a host that this service answers for. */
+export function isForOwnHost(request: IncomingMessage, { allowedHosts }: BrowserRules): boolean {
+  const host = hostOf(request);
   return host !== undefined && (LOOPBACK_HOSTS.has(host) || allowedHosts.includes(host));
+}
+
+/** `headersDistinct` tells the same, and takes a copy of all headers for it. */
+function standsOnce(rawHeaders: readonly string[], name: string): boolean {
+  let times = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index];
+    if (header?.length === name.length && header.toLowerCase() === name) times++;
+  }
+  return times === 1;
 }
 
 /**
@@ -30,13 +46,10 @@ export function isOwnHost(header: string, { allowedHosts }: BrowserRules): boole
  */
 export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRules): void {
   const header = request.headers.host ?? '';
-  // Of two, a proxy may have looked at the other one.
-  const isOne = request.headersDistinct['host']?.length === 1;
-  if (!isOne || !isOwnHost(header, rules)) {
-    const host = isOne ? hostNameOf(header) : undefined;
+  if (!isForOwnHost(request, rules)) {
     throw new AttuneError(
       'HOST_NOT_ALLOWED',
-      `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`,
+      `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${hostOf(request) ?? 'NAME'}`,
     );
   }
   if (request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return;
