@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import { compareBytes } from '../core/byte-order.ts';
 import { formatCursor, type Cursor } from '../core/cursor.ts';
-import { cursorAt, isCovered } from '../core/epoch.ts';
+import { cursorAt, isCovered, type EpochChain } from '../core/epoch.ts';
 import { AttuneError } from '../core/errors.ts';
 import type { ResetReason, ServiceState } from '../core/item.ts';
 import type { ConfigKey } from '../core/key.ts';
-import type { CallOptions, ConfigProvider, Revision } from '../core/provider.ts';
+import { REVISION_ZERO, type CallOptions, type ConfigProvider, type Revision } from '../core/provider.ts';
 import { matches, type Filter } from './cache/fan-out.ts';
 import type { MirrorView } from './cache/mirror.ts';
 import { StoreCache, type CacheSubscriber, type FeedTiming } from './cache/store-cache.ts';
@@ -15,7 +15,8 @@ import type { WriteLimits, WriteRequest } from './store/decide.ts';
 import { EpochKeeper } from './store/epoch-keeper.ts';
 import { readItem, type ItemState } from './store/item-state.ts';
 import { createLayout, type Layout } from './store/layout.ts';
-import { renderChange, renderItem } from './store/render-item.ts';
+import { renderChange } from './store/render-item.ts';
+import { RenderedItems, type RenderedItem } from './store/rendered-items.ts';
 import { parseSidecar } from './store/sidecar.ts';
 import { storeFailure } from './store/store-failure.ts';
 import { Writer, type WriteResult } from './store/writer.ts';
@@ -45,7 +46,7 @@ export interface ConfigServiceOptions {
 export type Located = { readonly position: Revision } | { readonly reset: ResetReason };
 
 export const DEFAULT_MAX_VALUE_BYTES = 512 * 1024;
-/** Rendered bodies and events, by key and version: derived, never the truth. */
+/** Rendered events, by key and version: derived, never the truth. */
 const RENDERED_BYTES = 64 * 1024 * 1024;
 /** Deletions made by other tools, of which no tombstone tells the revision. */
 const REMEMBERED_DELETIONS = 10_000;
@@ -62,9 +63,14 @@ export class ConfigService {
   readonly #epochs: EpochKeeper;
   readonly #writer: Writer;
   readonly #options: ConfigServiceOptions;
-  readonly #items = new LRUCache<string, Buffer>({ maxSize: RENDERED_BYTES, sizeCalculation: (body) => body.length + 200 });
+  readonly #items: RenderedItems;
   readonly #changes = new LRUCache<string, string>({ maxSize: RENDERED_BYTES, sizeCalculation: (text) => text.length + 200 });
   readonly #deletions = new LRUCache<ConfigKey, Revision>({ max: REMEMBERED_DELETIONS });
+  #cursor: { readonly revision: Revision; readonly chain: EpochChain; readonly text: string } = {
+    revision: REVISION_ZERO,
+    chain: [],
+    text: '',
+  };
   #keys = 0;
   #skippedKeys = 0;
 
@@ -74,6 +80,7 @@ export class ConfigService {
     this.layout = createLayout(options.namespace);
     this.limits = resolveLimits(options);
     this.#epochs = new EpochKeeper(options.provider, this.layout.epochKey);
+    this.#items = new RenderedItems(this.layout, (version) => this.etagOf(version));
     this.#cache = new StoreCache({
       provider: options.provider,
       prefix: this.layout.root,
@@ -181,7 +188,14 @@ export class ConfigService {
 
   /** The cursor of the mirror's state, as text. */
   get cursor(): string {
-    return formatCursor(this.cursorAt(this.revision));
+    const { revision } = this;
+    const { chain } = this.#epochs;
+    const known = this.#cursor;
+    // Every answer carries it, and most carry the same.
+    if (known.revision === revision && known.chain === chain) return known.text;
+    const text = formatCursor(cursorAt(chain, revision));
+    this.#cursor = { revision, chain, text };
+    return text;
   }
 
   /** Entity tag without quotes: `<epoch>-<version>`, the same on every node and over restarts. */
@@ -270,16 +284,14 @@ export class ConfigService {
     }
   }
 
-  /** The item's JSON text as bytes; undefined if there is none. Rendered once per key and version. */
-  renderedItem(key: ConfigKey, view: MirrorView = this.#cache.mirror): Buffer | undefined {
-    const value = view.get(this.layout.valueKey(key));
-    if (!value) return undefined;
-    const name = `${value.revision} ${key}`;
-    const known = this.#items.get(name);
-    if (known) return known;
-    const body = Buffer.from(renderItem(readItem(key, value, view.get(this.layout.sidecarKey(key))), this.etagOf(value.revision)));
-    this.#items.set(name, body);
-    return body;
+  /** The item as it is answered; undefined if there is none. Rendered once per state of the item. */
+  rendered(key: ConfigKey, view: MirrorView = this.#cache.mirror): RenderedItem | undefined {
+    return this.#items.get(key, view);
+  }
+
+  /** The item's JSON text as bytes; undefined if there is none. */
+  renderedItem(key: ConfigKey, view?: MirrorView): Buffer | undefined {
+    return this.rendered(key, view)?.json;
   }
 
   /** The change's JSON text. Rendered once, whoever asks. */

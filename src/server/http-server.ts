@@ -1,10 +1,10 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { Server as NetServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino, type Logger } from 'pino';
 import type { ConfigProvider } from '../core/provider.ts';
 import { ConfigService, type ConfigServiceOptions } from './config-service.ts';
-import { createApp } from './http/app.ts';
+import { createListener } from './http/listener.ts';
 import { LongPolls } from './http/long-poll.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { Streams } from './http/streams.ts';
@@ -46,8 +46,6 @@ export interface HttpServer {
 
 const GRACE_MS = 10_000;
 const SPREAD_MS = 3_000;
-/** Above the idle time of common load balancers (60 s), so that they close first and no request meets a closing connection. */
-const KEEP_ALIVE_MS = 65_000;
 const READY_MS = 3_000;
 /** An idle connection is kept this long when the server closes. */
 const LINGER_MS = 250;
@@ -70,7 +68,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   const metrics: Metrics = createMetrics({ service, streams: () => streams.size, polls: () => polls.size });
   let isDraining = false;
-  const app = createApp({
+  const server = createListener({
     service,
     streams,
     polls,
@@ -81,7 +79,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     storeHosts: options.storeHosts ?? [],
     isDraining: () => isDraining,
   });
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 }, app);
   service.start();
   // The embedded store is loaded in no time; one that cannot be reached must not keep the node from telling so.
   await service.reached(service.revision, { deadlineMs: READY_MS }).catch(() => undefined);

@@ -38,6 +38,8 @@ export interface AppliedBatch {
 /** An immutable state of the mirror: later batches do not show in it. */
 export interface MirrorView {
   readonly revision: Revision;
+  /** Equal in two views of one mirror only if they hold the same entries. */
+  readonly stamp: number;
   readonly size: number;
   get(key: string): StoredEntry | undefined;
   /** Entries from `from` (inclusive) on, in byte order. */
@@ -55,6 +57,7 @@ export class Mirror implements MirrorView {
   readonly #revisionOfDeletion: RevisionOfDeletion;
   #entries: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
   #revision = REVISION_ZERO;
+  #stamp = 0;
   #lastChange: MirrorChange | undefined;
   #view: MirrorView | undefined;
 
@@ -64,6 +67,10 @@ export class Mirror implements MirrorView {
 
   get revision(): Revision {
     return this.#revision;
+  }
+
+  get stamp(): number {
+    return this.#stamp;
   }
 
   get size(): number {
@@ -95,7 +102,7 @@ export class Mirror implements MirrorView {
 
   /** The current state as an immutable view; the trees share their nodes, so it costs what changes while it is held. */
   view(): MirrorView {
-    this.#view ??= freezeView(this.#revision, this.#entries.clone());
+    this.#view ??= freezeView(this, this.#entries.clone());
     return this.#view;
   }
 
@@ -113,6 +120,7 @@ export class Mirror implements MirrorView {
     }
     // Checked as a whole before any of it shows: what is thrown leaves the state as it was.
     const changes = this.#changesOf(batch);
+    this.#stamp++;
     for (const change of changes) {
       if (change.after) this.#entries.set(change.key, change.after);
       else this.#entries.delete(change.key);
@@ -141,6 +149,7 @@ export class Mirror implements MirrorView {
     for (const entry of snapshot.entries) after.set(entry.key, entry);
     const changes = differenceOf(before, after, { known, revision: snapshot.revision, revisionOfDeletion: this.#revisionOfDeletion });
     this.#entries = after;
+    this.#stamp++;
     this.#lastChange = newestOf(after);
     this.#revision = snapshot.revision;
     this.#view = undefined;
@@ -189,8 +198,8 @@ export function deniesEntry(known: Revision, then: StoredEntry | undefined, now:
   return now.createdRevision <= known && now.createdRevision !== then?.createdRevision;
 }
 
-function freezeView(revision: Revision, entries: Entries): MirrorView {
-  return { revision, size: entries.size, get: (key) => entries.get(key), from: (from) => entries.entries(from) };
+function freezeView({ revision, stamp }: Pick<MirrorView, 'revision' | 'stamp'>, entries: Entries): MirrorView {
+  return { revision, stamp, size: entries.size, get: (key) => entries.get(key), from: (from) => entries.entries(from) };
 }
 
 interface DifferenceOptions {
@@ -204,7 +213,8 @@ interface DifferenceOptions {
 /** Merges two sorted states. A key whose create revision changed was deleted in between: both are told, in order. */
 function differenceOf(before: Entries, after: Entries, { known, revision, revisionOfDeletion }: DifferenceOptions): MirrorChange[] {
   const changes: MirrorChange[] = [];
-  const view = freezeView(revision, after);
+  // Not yet the mirror's state: its stamp equals none.
+  const view = freezeView({ revision, stamp: Number.NaN }, after);
   before.forEachPair((key, old) => {
     if (after.has(key)) return;
     const told = revisionOfDeletion(key, view);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
@@ -6,15 +5,17 @@ import type { Logger } from 'pino';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import type { ConfigService } from '../config-service.ts';
-import { NO_STORE, send, sendJson, sendProblem, type Exchange } from './exchange.ts';
-import { deleteItem, getItem, ITEMS_PATH, keyOfPath, putItem } from './items.ts';
+import { EVERY_ANSWER, NO_STORE } from './answer.ts';
+import { send, sendJson, sendProblem, type Exchange } from './exchange.ts';
+import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts';
 import { getItems } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
+import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
 import { parseQuery } from './query.ts';
 import { requireTrustedBrowser, type BrowserRules } from './security.ts';
-import { readinessOf, statusOf } from './status.ts';
+import { LIVENESS, readinessHealth, statusOf, type Health } from './status.ts';
 import type { Streams } from './streams.ts';
 
 export interface AppOptions {
@@ -54,7 +55,7 @@ export function createApp(options: AppOptions): Express {
   app.set('strict routing', true);
   app.set('query parser', 'simple');
 
-  app.use(observe(options));
+  app.use(observeAll(options));
   app.use((request, _response, next) => {
     requireTrustedBrowser(request, rules);
     next();
@@ -86,7 +87,7 @@ export function createApp(options: AppOptions): Express {
   };
 
   const key = (request: Request) => keyOfPath(pathOf(request));
-  route(/^\/api\/v1\/configs\/.*$/, `${ITEMS_PATH}{key}`, {
+  route(/^\/api\/v1\/configs\/.*$/, ITEM_ROUTE, {
     GET: (exchange, request) => getItem(exchange, key(request), polls),
     PUT: (exchange, request) => putItem(exchange, key(request), Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)),
     DELETE: (exchange, request) => deleteItem(exchange, key(request)),
@@ -107,16 +108,13 @@ export function createApp(options: AppOptions): Express {
       JSON.stringify(statusOf({ service, version, storeHosts: options.storeHosts, streams: () => streams.size, polls: () => polls.size })),
     ),
   );
-  simple('/healthz', (exchange) => sendJson(exchange, 200, '{"status":"ok"}'));
-  simple('/readyz', (exchange) => {
-    const { ready, checks } = readinessOf(service, options.isDraining());
-    sendJson(
-      exchange,
-      ready ? 200 : 503,
-      JSON.stringify({ status: ready ? 'ready' : 'not ready', checks }),
-      ready ? {} : { 'Retry-After': '1' },
-    );
-  });
+  const health = (path: string, read: () => Health): void =>
+    simple(path, (exchange) => {
+      const { status, text, headers } = read();
+      sendJson(exchange, status, text, headers);
+    });
+  health('/healthz', () => LIVENESS);
+  health('/readyz', () => readinessHealth(service, options.isDraining()));
   simple('/metrics', async (exchange) => {
     const body = await metrics.registry.metrics();
     send(exchange, { status: 200, headers: { 'Content-Type': metrics.registry.contentType, 'Cache-Control': NO_STORE }, body });
@@ -163,38 +161,44 @@ function pathOf(request: Request): string {
 }
 
 /** Gives every request an id, and counts and logs it when it is over. */
-function observe({ metrics, log }: AppOptions) {
+function observeAll(options: AppOptions) {
+  const requestIdOf = createRequestIds();
   return (request: Request, response: Response, next: () => void): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];
-    const requestId = typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+    const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
     response.locals['requestId'] = requestId;
-    response.setHeader('X-Request-Id', requestId);
-    response.setHeader('X-Content-Type-Options', 'nosniff');
-    // A value may be a script or a style sheet, which pages of every origin could load, and so read, without asking.
-    response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
-    response.once('close', () => {
-      const route = String(response.locals['route'] ?? 'none');
-      const seconds = (performance.now() - startedAt) / 1_000;
-      metrics.countRequest(route, request.method, response.statusCode, seconds);
-      log.debug({ requestId, method: request.method, route, status: response.statusCode, ms: Math.round(seconds * 1_000) }, 'request');
-    });
+    response.setHeader(REQUEST_ID, requestId);
+    for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value);
+    observe(options, request, response, { requestId, startedAt, route: () => String(response.locals['route'] ?? 'none') });
     next();
   };
 }
 
 function exchangeOf({ service, isDraining }: AppOptions, request: Request, response: Response): Exchange {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  let gone: AbortController | undefined;
   return {
     request: request as IncomingMessage,
     response: response as ServerResponse,
     service,
     requestId: String(response.locals['requestId']),
-    signal: gone.signal,
+    // Made when it is first asked for: most answers wait for nothing.
+    get signal() {
+      return (gone ??= abortWhenGone(response)).signal;
+    },
     pretty: isPretty(request.originalUrl),
     isDraining,
   };
+}
+
+function abortWhenGone(response: Response): AbortController {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort();
+  response.once('close', () => {
+    // Nobody waits for what is answered already, and an abort is not cheap.
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone;
 }
 
 const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);

@@ -36,8 +36,15 @@ function malformed(name: string, text: string): AttuneError {
 /** True if an If-None-Match header names `etag`: the reader has that very state. Undefined if there is no such header. */
 export function ifNoneMatch(request: IncomingMessage, etag: string | undefined): boolean | undefined {
   const header = request.headers['if-none-match'];
-  if (header === undefined) return undefined;
-  const tags = parseEntityTags('If-None-Match', header);
+  return header === undefined ? undefined : matchesEtag(header, etag);
+}
+
+/**
+ * True if the If-None-Match header `text` names `etag`.
+ * @throws {AttuneError} INVALID_ARGUMENT if it is malformed.
+ */
+export function matchesEtag(text: string, etag: string | undefined): boolean {
+  const tags = parseEntityTags('If-None-Match', text);
   if (etag === undefined) return false;
   // Weak comparison: a proxy may have weakened the tag of the same bytes (RFC 9110, 13.1.2).
   return tags === '*' || tags.some(({ tag }) => tag === etag);

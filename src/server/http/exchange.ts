@@ -2,12 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
+import { jsonAnswer, NO_STORE, positionHeaders, type Answer } from './answer.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
-
-const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
-export const NO_STORE = 'no-store';
-/** Stored by the one who asked, used only after asking again whether it still holds. */
-export const REVALIDATE = 'private, no-cache';
 
 /** One request and its answer, with what every answer carries. */
 export interface Exchange {
@@ -21,13 +17,6 @@ export interface Exchange {
   readonly pretty: boolean;
   /** True once the node is shutting down. */
   readonly isDraining: () => boolean;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** JSON text or bytes; absent for an answer without a body. */
-  readonly body?: string | Buffer;
 }
 
 /** Sends `answer` with the position of this node. JSON ends with a line feed. */
@@ -56,8 +45,8 @@ export function send(exchange: Exchange, answer: Answer): void {
 /** Sends JSON text as an object of its own. */
 export function sendJson(exchange: Exchange, status: number, text: string | Buffer, headers: Readonly<Record<string, string>> = {}): void {
   const shown = exchange.pretty ? prettyJson(text.toString()) : text;
-  const body = Buffer.isBuffer(shown) ? Buffer.concat([shown, LINE_FEED]) : `${shown}\n`;
-  send(exchange, { status, headers: { 'Content-Type': JSON_CONTENT_TYPE, 'Cache-Control': NO_STORE, ...headers }, body });
+  const line = Buffer.isBuffer(shown) ? Buffer.concat([shown, LINE_FEED]) : `${shown}\n`;
+  send(exchange, jsonAnswer(status, line, headers));
 }
 
 const LINE_FEED = Buffer.from('\n');
@@ -78,16 +67,6 @@ export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument
 /** Sets the headers that tell where this node stands. */
 export function announcePosition({ response, service }: Exchange): void {
   for (const [name, value] of Object.entries(positionHeaders(service))) response.setHeader(name, value);
-}
-
-/** Where this node stands, and how long it has not heard the store. */
-function positionHeaders(service: ConfigService): Record<string, string> {
-  if (service.state !== 'live' && service.state !== 'stale') return {};
-  return {
-    'Attune-Revision': String(service.revision),
-    'Attune-Cursor': service.cursor,
-    ...(service.state === 'stale' && { 'Attune-Stale': String(Math.round(service.lagMs / 1_000)) }),
-  };
 }
 
 /** The value of a header that may stand once. @throws {AttuneError} INVALID_ARGUMENT if it stands several times. */

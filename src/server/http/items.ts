@@ -1,13 +1,15 @@
 import type { IncomingMessage } from 'node:http';
+import { assertNever } from '../../core/assert-never.ts';
 import { BYTES_TYPE, JSON_TYPE } from '../../core/content.ts';
 import { AttuneError } from '../../core/errors.ts';
 import { parseKey, quoteForMessage, type ConfigKey } from '../../core/key.ts';
 import type { Revision } from '../../core/revision.ts';
 import type { ConfigService } from '../config-service.ts';
-import type { ItemState } from '../store/item-state.ts';
 import { renderChange, renderItem } from '../store/render-item.ts';
+import type { RenderedItem } from '../store/rendered-items.ts';
+import { jsonAnswer, NO_STORE, REVALIDATE, type Answer } from './answer.ts';
 import { ifNoneMatch, parseWriteCondition } from './conditions.ts';
-import { NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import { send, sendJson, type Exchange } from './exchange.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition } from './position.ts';
 import { parsePutBody } from './put-body.ts';
@@ -25,6 +27,7 @@ const READ_PARAMETERS = {
 type ReadQuery = Query<keyof typeof READ_PARAMETERS>;
 
 export const ITEMS_PATH = '/api/v1/configs/';
+export const ITEM_ROUTE = `${ITEMS_PATH}{key}`;
 
 /**
  * The key named by the path after {@link ITEMS_PATH}, percent-decoded once; slashes may be written plain or as `%2F`.
@@ -32,6 +35,7 @@ export const ITEMS_PATH = '/api/v1/configs/';
  */
 export function keyOfPath(rawPath: string): ConfigKey {
   const text = rawPath.slice(ITEMS_PATH.length);
+  if (!text.includes('%')) return parseKey(text);
   let decoded: string;
   try {
     decoded = decodeURIComponent(text);
@@ -43,7 +47,7 @@ export function keyOfPath(rawPath: string): ConfigKey {
 
 /** `GET /configs/{key}`: the item, its bare value, or a long-poll for its next change. */
 export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPolls): Promise<void> {
-  const { service, request, response, signal } = exchange;
+  const { service, request, response } = exchange;
   const query = parseQuery(request.url ?? '', READ_PARAMETERS);
   const isWatch = query.flag('watch');
   for (const [name, isMisplaced] of [
@@ -61,38 +65,47 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
+    const { signal } = exchange;
     await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';
   // A 404 was held for too.
   if (isHeld) response.setHeader('Preference-Applied', `wait=${preferredMs / 1_000}`);
-  const headers = {
-    'Cache-Control': isHeld || isStrong ? NO_STORE : REVALIDATE,
-    Vary: 'Prefer',
-  };
-  answerItem(exchange, key, query.flag('raw'), headers);
+  const headers = isHeld || isStrong ? { ...READ_HEADERS, 'Cache-Control': NO_STORE } : READ_HEADERS;
+  const item = service.rendered(key);
+  if (!item) throw notFound(key);
+  if (ifNoneMatch(request, item.etag)) return send(exchange, itemAnswer(item, 'unchanged', headers));
+  if (query.flag('raw')) return send(exchange, itemAnswer(item, 'raw', headers));
+  if (exchange.pretty) return sendJson(exchange, 200, item.json, { ...headers, ETag: item.entityTag });
+  send(exchange, itemAnswer(item, 'json', headers));
 }
 
-function answerItem(exchange: Exchange, key: ConfigKey, isRaw: boolean, headers: Readonly<Record<string, string>>): void {
-  const { service, request } = exchange;
-  const etag = etagOf(service, key);
-  if (etag === undefined) throw notFound(key);
-  const tagged = { ...headers, ETag: `"${etag}"` };
-  if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers: tagged });
-  if (!isRaw) return sendJson(exchange, 200, service.renderedItem(key) ?? '', tagged);
-  const item = service.get(key);
-  if (!item) throw notFound(key);
-  send(exchange, { status: 200, headers: { ...tagged, ...rawHeaders(item) }, body: rawBody(item) });
+/** Of an answer that holds until it is asked for again. */
+const READ_HEADERS = { 'Cache-Control': REVALIDATE, Vary: 'Prefer' };
+
+/** What a read of `item` answers. */
+export function itemAnswer(
+  item: RenderedItem,
+  form: 'json' | 'raw' | 'unchanged',
+  headers: Readonly<Record<string, string>> = READ_HEADERS,
+): Answer {
+  const tagged = { ...headers, ETag: item.entityTag };
+  switch (form) {
+    case 'unchanged':
+      return { status: 304, headers: tagged };
+    case 'json':
+      return jsonAnswer(200, item.jsonLine, tagged);
+    case 'raw':
+      return { status: 200, headers: { ...tagged, ...rawHeaders(item) }, body: item.raw };
+    default:
+      return assertNever(form);
+  }
 }
 
 /** A stored value is data, whatever type it claims: a browser must not run it. */
-function rawHeaders(item: ItemState): Record<string, string> {
-  const type = item.kind === 'json' ? JSON_TYPE : item.kind === 'bytes' ? BYTES_TYPE : `${item.contentType}; charset=utf-8`;
+function rawHeaders({ kind, contentType }: RenderedItem): Record<string, string> {
+  const type = kind === 'json' ? JSON_TYPE : kind === 'bytes' ? BYTES_TYPE : `${contentType}; charset=utf-8`;
   return { 'Content-Type': type, 'Content-Security-Policy': "default-src 'none'; sandbox" };
-}
-
-function rawBody(item: ItemState): Buffer {
-  return Buffer.from(item.text, item.kind === 'bytes' ? 'base64' : 'utf8');
 }
 
 /** Long-poll as an event: 200 as soon as the version differs from the one sent, 304 at the end. */

@@ -1,6 +1,7 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { ResetReason } from '../../core/item.ts';
 import type { ConfigService } from '../config-service.ts';
+import { RequestTimes } from './request-times.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -15,20 +16,13 @@ export interface MetricSources {
   readonly polls: () => number;
 }
 
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
-
 /** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
 export function createMetrics({ service, streams, polls }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const requests = new Histogram({
-    name: 'attune_http_request_duration_seconds',
-    help: 'Time from a request to its answer; of a stream to its end',
-    labelNames: ['route', 'method', 'status'] as const,
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
-    registers,
-  });
+  const requests = new RequestTimes();
+  registry.registerMetric(requests);
   const resets = new Counter({
     name: 'attune_resets_total',
     help: 'Streams told that their position is of no use',
@@ -63,8 +57,7 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
   gauge('attune_window_bytes', 'Bytes of the batches that can be replayed', () => service.window.bytes);
   return {
     registry,
-    countRequest: (route, method, status, seconds) =>
-      requests.labels(route, METHODS.has(method) ? method : 'other', String(status)).observe(seconds),
+    countRequest: (route, method, status, seconds) => requests.count(route, method, status, seconds),
     countReset: (reason) => resets.labels(reason).inc(),
     countListenerError: () => listenerErrors.inc(),
   };

@@ -18,14 +18,14 @@ export async function awaitPosition(
   exchange: Exchange,
   wanted: { readonly minRevision?: string | undefined; readonly consistency?: string | undefined },
 ): Promise<void> {
-  const { service, signal } = exchange;
+  const { service } = exchange;
   const { minRevision, consistency } = wanted;
   if (consistency !== undefined && consistency !== 'strong' && consistency !== 'cached') {
     throw new AttuneError('INVALID_ARGUMENT', `consistency=${quoteForMessage(consistency)} is neither strong nor cached`);
   }
   if (minRevision !== undefined) await awaitMinimum(exchange, minRevision);
   if (consistency === 'strong') {
-    const head = await service.head({ deadlineMs: WAIT_MS, signal });
+    const head = await service.head({ deadlineMs: WAIT_MS, signal: exchange.signal });
     await catchUp(exchange, head).catch((error: unknown) => {
       // The store was replaced and listed anew meanwhile: what is served now is younger than the head asked for.
       if (!isAttuneError(error, 'CURSOR_GONE')) throw error;

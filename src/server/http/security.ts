@@ -17,6 +17,28 @@ export function hostNameOf(header: string): string | undefined {
   return match?.[1]?.toLowerCase().replace(/\.$/, '');
 }
 
+/** The host that `request` names; undefined if it names none, several, or what is no host. */
+function hostOf({ headers, rawHeaders }: IncomingMessage): string | undefined {
+  // Of two, a proxy may have looked at the other one.
+  return headers.host !== undefined && standsOnce(rawHeaders, 'host') ? hostNameOf(headers.host) : undefined;
+}
+
+/** True if `request` names a host that this service answers for. */
+export function isForOwnHost(request: IncomingMessage, { allowedHosts }: BrowserRules): boolean {
+  const host = hostOf(request);
+  return host !== undefined && (LOOPBACK_HOSTS.has(host) || allowedHosts.includes(host));
+}
+
+/** `headersDistinct` tells the same, and takes a copy of all headers for it. */
+function standsOnce(rawHeaders: readonly string[], name: string): boolean {
+  let times = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index];
+    if (header?.length === name.length && header.toLowerCase() === name) times++;
+  }
+  return times === 1;
+}
+
 /**
  * Refuses what a web page might send without its user's knowledge. Without authentication the loopback interface is all that guards the
  * service, and a browser stands behind it: DNS rebinding is stopped by the Host header, cross-site writes by Origin and Sec-Fetch-Site.
@@ -24,12 +46,10 @@ export function hostNameOf(header: string): string | undefined {
  */
 export function requireTrustedBrowser(request: IncomingMessage, rules: BrowserRules): void {
   const header = request.headers.host ?? '';
-  // Of two, a proxy may have looked at the other one.
-  const host = request.headersDistinct['host']?.length === 1 ? hostNameOf(header) : undefined;
-  if (host === undefined || !(LOOPBACK_HOSTS.has(host) || rules.allowedHosts.includes(host))) {
+  if (!isForOwnHost(request, rules)) {
     throw new AttuneError(
       'HOST_NOT_ALLOWED',
-      `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${host ?? 'NAME'}`,
+      `this service does not answer for the host ${quoteForMessage(header)}; use localhost, or start it with --allowed-hosts ${hostOf(request) ?? 'NAME'}`,
     );
   }
   if (request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return;

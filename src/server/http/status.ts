@@ -33,17 +33,14 @@ export function statusOf({ service, version, storeHosts, streams, polls }: Statu
   };
 }
 
-export interface ReadinessCheck {
+interface ReadinessCheck {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
 }
 
 /** Whether this node should be sent requests. Stale is ready: it serves what it knows and says so. */
-export function readinessOf(
-  service: ConfigService,
-  isDraining: boolean,
-): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
+function readinessOf(service: ConfigService, isDraining: boolean): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
   const { state } = service;
   const cause = service.cause?.message;
   const checks: ReadinessCheck[] = [
@@ -56,4 +53,24 @@ export function readinessOf(
   ];
   if (state === 'stale') checks.push({ name: 'store', ok: true, detail: `serving from memory: ${cause ?? 'the store is unreachable'}` });
   return { ready: checks.every(({ ok }) => ok), checks };
+}
+
+/** What a health check is told, as JSON text. */
+export interface Health {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** `GET /healthz`: the process runs and answers. */
+export const LIVENESS: Health = { status: 200, text: '{"status":"ok"}', headers: {} };
+
+/** `GET /readyz` */
+export function readinessHealth(service: ConfigService, isDraining: boolean): Health {
+  const { ready, checks } = readinessOf(service, isDraining);
+  return {
+    status: ready ? 200 : 503,
+    text: JSON.stringify({ status: ready ? 'ready' : 'not ready', checks }),
+    headers: ready ? {} : { 'Retry-After': '1' },
+  };
 }

@@ -10,7 +10,7 @@ function verdict(method: string, headers: Readonly<Record<string, string | undef
   const request = new IncomingMessage(new Socket());
   request.method = method;
   Object.assign(request.headers, headers);
-  request.headersDistinct = headers['host'] === undefined ? {} : { host: [headers['host']] };
+  request.rawHeaders = Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
   try {
     requireTrustedBrowser(request, rules);
     return 'allowed';

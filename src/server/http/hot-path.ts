@@ -1,0 +1,159 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { ConfigService } from '../config-service.ts';
+import type { RenderedItem } from '../store/rendered-items.ts';
+import { EVERY_ANSWER, jsonAnswer, positionHeaders, type Answer } from './answer.ts';
+import { matchesEtag } from './conditions.ts';
+import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
+import type { Metrics } from './metrics.ts';
+import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
+import { isForOwnHost, type BrowserRules } from './security.ts';
+import { LIVENESS, readinessHealth, type Health } from './status.ts';
+
+export interface HotPathOptions {
+  readonly service: ConfigService;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly rules: BrowserRules;
+  readonly isDraining: () => boolean;
+}
+
+/** Answers `request` and returns true, or leaves it untouched and returns false. */
+export type HotPath = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+/** The answers of one state of an item, each made when it is first asked for. */
+type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', PreparedAnswer>>;
+
+/** Items whose answers are kept. Then all are made anew: cheaper than to know which was used last. */
+const MAX_PREPARED = 10_000;
+/** Up to this length a body is kept as a string, one character a byte, which goes out in one piece with its head. */
+const MAX_STRING_BYTES = 1_024;
+const RAW = '?raw';
+
+/**
+ * Answers the requests that are made most, reads of one item and health, before Express, with the same bytes. The rules are those of the slow
+ * path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error.
+ */
+export function createHotPath(options: HotPathOptions): HotPath {
+  // Pages of other origins are told more, by a package.
+  if (options.rules.corsOrigins.length > 0) return () => false;
+  const { service, rules, isDraining } = options;
+  const items = new PreparedItems();
+  const head = new Head(service);
+  const requestIdOf = createRequestIds();
+  const alive = prepareHealth(LIVENESS);
+  const health = new Map([
+    ['/healthz', () => alive],
+    ['/readyz', () => prepareHealth(readinessHealth(service, isDraining()))],
+  ]);
+
+  const readItem = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
+    const isRaw = url.endsWith(RAW);
+    const path = isRaw ? url.slice(0, -RAW.length) : url;
+    // A preference may be one to wait.
+    if (path.includes('?') || headers['prefer'] !== undefined) return undefined;
+    service.requireReadable();
+    const item = service.rendered(keyOfPath(path));
+    if (!item) return undefined;
+    const noneMatch = headers['if-none-match'];
+    const isUnchanged = noneMatch !== undefined && (noneMatch === item.entityTag || matchesEtag(noneMatch, item.etag));
+    return items.get(item, isUnchanged ? 'unchanged' : isRaw ? 'raw' : 'json');
+  };
+
+  const answer = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const startedAt = performance.now();
+    const { url = '', method, headers } = request;
+    if (method !== 'GET' && method !== 'HEAD') return false;
+    const isItem = url.startsWith(ITEMS_PATH);
+    const check = isItem ? undefined : health.get(url);
+    if ((!isItem && !check) || !isForOwnHost(request, rules) || isDraining()) return false;
+    const found = check ? check() : readItem(url, request);
+    if (!found) return false;
+    const given = headers['x-request-id'];
+    const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
+    response.writeHead(found.status, found.headersAfter(head.current, requestId));
+    observe(options, request, response, { requestId, startedAt, route: () => (isItem ? ITEM_ROUTE : url) });
+    if (found.body === undefined || method === 'HEAD') response.end();
+    else response.end(found.body, 'latin1');
+    return true;
+  };
+
+  return (request, response) => {
+    try {
+      return answer(request, response);
+    } catch (error) {
+      if (response.headersSent) throw error;
+      return false;
+    }
+  };
+}
+
+const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new PreparedAnswer(jsonAnswer(status, `${text}\n`, headers));
+
+/** What every answer begins with, save for its request id: one object for as long as it is the same. */
+class Head {
+  readonly #service: ConfigService;
+  #cursor: string | undefined;
+  #headers: readonly string[] = [];
+
+  constructor(service: ConfigService) {
+    this.#service = service;
+  }
+
+  get current(): readonly string[] {
+    const { state, cursor } = this.#service;
+    if (state === 'live' && this.#cursor === cursor) return this.#headers;
+    this.#cursor = state === 'live' ? cursor : undefined;
+    this.#headers = Object.entries({ ...EVERY_ANSWER, ...positionHeaders(this.#service) }).flat();
+    return this.#headers;
+  }
+}
+
+/** An answer as node:http sends it fastest: one flat list of headers, the body at once. */
+class PreparedAnswer {
+  readonly status: number;
+  readonly body: string | Buffer | undefined;
+  readonly #own: readonly string[];
+  #head: readonly string[] | undefined;
+  #headers: string[] = [];
+
+  constructor({ status, headers = {}, body }: Answer) {
+    this.status = status;
+    this.#own = Object.entries(headers).flat();
+    if (body === undefined) return;
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
+    this.#own = [...this.#own, 'Content-Length', String(bytes.byteLength)];
+    this.body = bytes.byteLength <= MAX_STRING_BYTES ? bytes.toString('latin1') : bytes;
+  }
+
+  /** All headers: valid until the next call, which writes the next id over this one. */
+  headersAfter(head: readonly string[], requestId: string): string[] {
+    if (this.#head !== head) {
+      this.#head = head;
+      this.#headers = [REQUEST_ID, '', ...head, ...this.#own];
+    }
+    this.#headers[1] = requestId;
+    return this.#headers;
+  }
+}
+
+class PreparedItems {
+  #items = new WeakMap<RenderedItem, PreparedItem>();
+  #count = 0;
+
+  get(item: RenderedItem, form: keyof PreparedItem): PreparedAnswer {
+    const known = this.#items.get(item) ?? this.#add(item);
+    return (known[form] ??= new PreparedAnswer(itemAnswer(item, form)));
+  }
+
+  #add(item: RenderedItem): PreparedItem {
+    if (this.#count === MAX_PREPARED) {
+      this.#items = new WeakMap();
+      this.#count = 0;
+    }
+    this.#count++;
+    const added: PreparedItem = {};
+    this.#items.set(item, added);
+    return added;
+  }
+}

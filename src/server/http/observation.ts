@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { Metrics } from './metrics.ts';
+
+export const REQUEST_ID = 'X-Request-Id';
+
+/** The id that a request brings, if it is harmless in logs and headers, else a new one. */
+export type RequestIds = (given: string | undefined) => string;
+
+const FIRST_COUNT = 0x1000_0000;
+const MAX_COUNT = 0xffff_ffff;
+
+/** New ids look like UUIDs and are as unique: random up to the last eight digits, which count. Randomness for each request would cost more than its answer. */
+export function createRequestIds(): RequestIds {
+  let prefix = '';
+  let count = MAX_COUNT;
+  return (given) => {
+    if (given !== undefined && /^[\w.:-]{1,64}$/.test(given)) return given;
+    if (count === MAX_COUNT) {
+      prefix = randomUUID().slice(0, -8);
+      count = FIRST_COUNT;
+    }
+    return prefix + (count++).toString(16);
+  };
+}
+
+export interface Observed {
+  readonly requestId: string;
+  /** `performance.now()` when the request came. */
+  readonly startedAt: number;
+  /** The path's pattern, never what a user sent. Asked when the request is over. */
+  readonly route: () => string;
+}
+
+/** Counts and logs a request when it is over. */
+export function observe(
+  { metrics, log }: { readonly metrics: Metrics; readonly log: Logger },
+  request: IncomingMessage,
+  response: ServerResponse,
+  { requestId, startedAt, route }: Observed,
+): void {
+  response.on('close', () => {
+    const ms = performance.now() - startedAt;
+    const { method = '' } = request;
+    metrics.countRequest(route(), method, response.statusCode, ms / 1_000);
+    if (log.isLevelEnabled('debug')) {
+      log.debug({ requestId, method, route: route(), status: response.statusCode, ms: Math.round(ms) }, 'request');
+    }
+  });
+}
