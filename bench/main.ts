@@ -52,8 +52,6 @@ Exit code: 0 when everything was measured, whether or not the goals are reached;
 const NAMES = SCENARIOS.map(({ name }) => name);
 const interruption = new AbortController();
 
-process.exitCode = await main(process.argv.slice(2));
-
 async function main(words: readonly string[]): Promise<number> {
   let options: BenchArguments;
   try {
@@ -199,3 +197,5 @@ function versionOf(program: string, word: string): string {
   const output = execFileSync(program, [word], { encoding: 'utf8' });
   return /(\d+\.\d+\.\d+)/.exec(output)?.[1] ?? 'unknown';
 }
+
+process.exitCode = await main(process.argv.slice(2));

@@ -28,6 +28,10 @@ async function run(bench: Bench): Promise<ScenarioResult> {
     consul: { pid: consulServer.pid, port: consulServer.port, requests: writes.map(([key, value]) => consul.put(key, value)) },
     etcd: { pid: etcdServer.pid, port: etcdServer.port, requests: writes.map(([key, value]) => etcd.put(`app/config/${key}`, value)) },
   };
+  // Compiled code and files as they are after a while, also for the one writer who writes little.
+  for (const { port, requests } of Object.values(targets)) {
+    await load.do('requests', { port, requests, connections: 64, statuses: [200, 201], until: 'each-once' });
+  }
   const figures: Figure[] = [];
   const goals: Goal[] = [];
   const distributions: Distribution[] = [];

@@ -9,6 +9,8 @@ export interface LoadRound {
   readonly perSecond: number;
   /** Processor time of the server for each request, in microseconds. */
   readonly processorMicros: number;
+  /** The same of the load process: it has to be the cheaper one. */
+  readonly loadMicros: number;
   /** Milliseconds, sorted. */
   readonly latencies: readonly number[];
 }
@@ -26,11 +28,13 @@ export interface TimedLoad {
 export async function measureLoad(load: LoadProcess, timed: TimedLoad): Promise<LoadRound> {
   const { pid, durationMs, statuses = [200], port, requests, connections } = timed;
   const before = processorSeconds(pid);
+  const loadBefore = processorSeconds(load.pid);
   const until: RequestLoad['until'] = { durationMs, warmUpMs: Math.min(500, durationMs / 4) };
   const { completed, seconds, total, latencies } = await load.do('requests', { port, requests, connections, statuses, until });
   return {
     perSecond: completed / seconds,
     processorMicros: ((processorSeconds(pid) - before) / total) * 1e6,
+    loadMicros: ((processorSeconds(load.pid) - loadBefore) / total) * 1e6,
     latencies,
   };
 }
@@ -39,6 +43,12 @@ export async function measureLoad(load: LoadProcess, timed: TimedLoad): Promise<
 export function loadFigures(party: string, rounds: readonly LoadRound[], suffix = ''): readonly Figure[] {
   return [
     { party, what: `requests${suffix}`, unit: 'per second', rounds: rounds.map(({ perSecond }) => perSecond) },
+    {
+      party,
+      what: `processor time of the load process per request${suffix}`,
+      unit: 'µs',
+      rounds: rounds.map(({ loadMicros }) => loadMicros),
+    },
     {
       party,
       what: `processor time of the server per request${suffix}`,

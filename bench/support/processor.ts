@@ -63,7 +63,7 @@ function succeeds(program: string, words: readonly string[]): boolean {
   }
 }
 
-/** Files a child process may open. */
+/** Files a child process may open: Node raises its own limit as far as it may when it starts, and its children inherit that. */
 export function openFileLimit(): number {
   const text = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim();
   return text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text);

@@ -16,7 +16,7 @@ export interface ServerCommand {
   readonly endsGently?: boolean;
 }
 
-/** A server under test, a process of its own. It is raised to as many open files as the machine allows. */
+/** A server under test, a process of its own. */
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly pid: number;
@@ -35,10 +35,8 @@ export class ServerProcess implements AsyncDisposable {
   /** Resolves when it listens. */
   static async start(command: ServerCommand): Promise<ServerProcess> {
     const { title, banner, startMs = 30_000 } = command;
-    // The shell becomes the server: its process id is the server's.
-    const child = spawn('sh', ['-c', 'ulimit -n "$(ulimit -Hn)"; exec "$@"', 'sh', ...command.command], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const [program = '', ...words] = command.command;
+    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
     const output = { text: '' };
     const port = await new Promise<number>((resolve, reject) => {
       const fail = (why: string): void => {

@@ -40,14 +40,18 @@ export class LoadProcess implements AsyncDisposable {
   }
 
   static async #spawn(isPinned: boolean): Promise<LoadProcess> {
-    const command = [...pinTo('load', isPinned), process.execPath, '--import', 'tsx', WORKER];
-    const child = spawn('sh', ['-c', 'ulimit -n "$(ulimit -Hn)"; exec "$@"', 'sh', ...command], {
+    const [program, ...words] = [...pinTo('load', isPinned), process.execPath, '--import', 'tsx', WORKER];
+    const child = spawn(program, words, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       serialization: 'advanced',
     });
     const [message] = (await Promise.race([once(child, 'message'), once(child, 'exit').then(() => ['ended'])])) as [unknown];
     if (message !== 'ready') throw new Error('the load process did not start');
     return new LoadProcess(child);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   async do<Name extends OrderName>(name: Name, input: OrderInput<Name>): Promise<OrderOutput<Name>> {
