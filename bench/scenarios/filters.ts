@@ -40,6 +40,10 @@ async function run(bench: Bench): Promise<ScenarioResult> {
   await load.do('change', { port: watched.port, request: attune.put(key, marker), marker, listeners: 1, withinMs: 10_000 });
 
   const writes = Array.from({ length: VALUES }, (_, index) => attune.put(key, `value ${index}`));
+  for (const { port } of [watched, alone]) {
+    const requests = Array.from({ length: WARM_UP }, (_, index) => writes[index % VALUES] ?? '');
+    await load.do('requests', { port, requests, connections: CONNECTIONS, statuses: [200, 201], until: 'each-once' });
+  }
   const by =
     ({ pid, port }: ServerProcess) =>
     async (): Promise<LoadRound> =>

@@ -40,7 +40,7 @@ async function run(bench: Bench): Promise<ScenarioResult> {
       },
       { party: 'bare node:http', what: 'resident per idle stream', unit: 'bytes', rounds: rounds.bare.map((round) => round.resident) },
     ],
-    goals: [{ what: 'resident per idle stream', unit: 'bytes', limit: { atMost: 20 * 1_024 }, rounds: resident }],
+    goals: [{ what: 'resident per idle stream', unit: 'bytes', limit: { atMost: 20_000 }, rounds: resident }],
     distributions: [],
     notes: streams === 10_000 ? [] : [`With ${streams} streams.`],
   };

@@ -48,7 +48,8 @@ function transactions({ keys, perFolder, bytes }: Filling, namespace: string | u
   return Array.from({ length: Math.ceil(keys / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
 }
 
-async function sendAll(load: LoadProcess, port: number, requests: readonly string[], connections: number): Promise<void> {
+/** Every request once; any answer but 200 or 201 is an error. */
+export async function sendAll(load: LoadProcess, port: number, requests: readonly string[], connections: number): Promise<void> {
   for (let begin = 0; begin < requests.length; begin += BATCH) {
     const some = requests.slice(begin, begin + BATCH);
     await load.do('requests', {

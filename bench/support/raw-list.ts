@@ -24,8 +24,8 @@ export async function timeRawList(
          const provider = new EtcdProvider({ hosts: [${JSON.stringify(store.etcd)}], namespace: 'app/config' });`;
   const program = `${create}
     await provider.open();
-    const { items } = await provider.list(${JSON.stringify(prefix)});
-    console.log(items.length);
+    const { entries } = await provider.list(${JSON.stringify(prefix)});
+    console.log(entries.length);
     process.exit();`;
   const [command, ...words] = [...pinTo('server', bench.options.isPinned), process.execPath, '--input-type=module', '--eval', program];
   const begin = performance.now();
