@@ -39,7 +39,7 @@ export async function startAttune(bench: Bench, { args, canCollect = false }: At
 }
 
 /** Resolves when `/readyz` says so. */
-export async function untilReady(server: ServerProcess, withinMs = 120_000): Promise<void> {
+async function untilReady(server: ServerProcess, withinMs = 120_000): Promise<void> {
   for (const deadline = performance.now() + withinMs; ;) {
     if ((await fetch(`${server.url}/readyz`)).ok) return;
     if (performance.now() > deadline) throw new Error(`attune serve is not ready after ${withinMs} ms`);

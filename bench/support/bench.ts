@@ -88,12 +88,16 @@ export class Bench implements AsyncDisposable {
     return measured;
   }
 
-  /** Ends everything, the youngest first. */
+  /** Ends everything, the youngest first. What cannot be ended is told, and keeps nothing else. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     for (const start of this.#owned.reverse()) {
       const resource = await start.catch(() => undefined);
-      await resource?.[Symbol.asyncDispose]();
+      try {
+        await resource?.[Symbol.asyncDispose]();
+      } catch (error) {
+        this.options.progress(`not ended: ${String(error)}`);
+      }
     }
   }
 }

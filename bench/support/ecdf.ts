@@ -1,7 +1,12 @@
 import type { Distribution } from './result.ts';
 
-/** Readable by those who see few colours; in the order of the parties. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
+/** By how a party's name begins, the same in every panel; readable by those who see few colours. */
+const COLOURS: readonly (readonly [string, string])[] = [
+  ['Attune', '#0072b2'],
+  ['bare', '#d55e00'],
+  ['Consul', '#009e73'],
+  ['', '#cc79a7'],
+];
 const PANEL = { width: 560, height: 300, left: 52, right: 16, top: 34, bottom: 62 };
 const COLUMNS = 2;
 const HEADER = 46;
@@ -51,13 +56,13 @@ function drawPanel({ title, parties }: Distribution): string {
       text(left - 6, y(share) + 4, `${share * 100} %`, 'text-anchor="end" fill="#555555"'),
     ]),
   ];
-  const lines = parties.map(({ times }, index) => {
+  const lines = parties.map(({ name, times }) => {
     const points = times.map((time, rank) => `${round(x(Math.max(time, scale.from)))} ${round(y((rank + 1) / times.length))}`);
-    return `<path d="M${points.join('L')}" fill="none" stroke="${colourOf(index)}" stroke-width="${index === 0 ? 2.5 : 1.5}"/>`;
+    return `<path d="M${points.join('L')}" fill="none" stroke="${colourOf(name)}" stroke-width="${name.startsWith('Attune') ? 2.5 : 1.5}"/>`;
   });
   const legend = parties.map(({ name }, index) => {
     const at = left + (index * (right - left)) / parties.length;
-    return `<path d="M${round(at)} ${bottom + 40}h14" stroke="${colourOf(index)}" stroke-width="3"/>${text(at + 19, bottom + 44, name, '')}`;
+    return `<path d="M${round(at)} ${bottom + 40}h14" stroke="${colourOf(name)}" stroke-width="3"/>${text(at + 19, bottom + 44, name, '')}`;
   });
   return [text(left, top - 12, `${title} (ms)`, 'font-size="14" font-weight="bold"'), ...grid, ...lines, ...legend].join('\n');
 }
@@ -93,7 +98,7 @@ function ticksOf({ from, to }: Scale): readonly number[] {
 
 const label = (value: number): string => String(Number(value.toPrecision(1)));
 const round = (value: number): number => Math.round(value * 10) / 10;
-const colourOf = (index: number): string => COLOURS[index % COLOURS.length] ?? '#000000';
+const colourOf = (name: string): string => COLOURS.find(([begin]) => name.startsWith(begin))?.[1] ?? '#000000';
 
 function text(x: number, y: number, content: string, attributes: string): string {
   return `<text x="${round(x)}" y="${round(y)}" ${attributes}>${escape(content)}</text>`;

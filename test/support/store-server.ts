@@ -101,7 +101,12 @@ export class StoreServer implements AsyncDisposable {
   static async #create(program: Program, options: StoreServerOptions): Promise<StoreServer> {
     const home = await mkdtemp(path.join(tmpdir(), `attune-${program.name.toLowerCase()}-`));
     const server = new StoreServer(program, await freePorts(program.ports), home, options);
-    await server.start();
+    try {
+      await server.start();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
     return server;
   }
 
