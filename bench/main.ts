@@ -28,6 +28,7 @@ const ROOT = join(import.meta.dirname, '..');
 /** A list of numbers as JSON writes it with one a line. */
 const NUMBERS = /\[(?:\s+(?:null|-?[\d.e+-]+),?)+\s+\]/g;
 const CACHE = join(ROOT, '.cache/bench');
+const PROFILES = join(CACHE, 'profiles');
 
 const HELP = `npm run bench -- [options]
 
@@ -38,7 +39,7 @@ Measures what was built last in this checkout (npm run bench builds first).
   --quick             the short form, for orientation: fewer rounds, smaller sizes; the report goes to .cache/bench unless --out says otherwise
   --rounds <number>   rounds that count, after one to warm up; default ${ROUNDS.full}, with --quick ${ROUNDS.quick}
   --out <folder>      where <date>-side-by-side.md, .json and .svg go; default docs/benchmarks. Scenarios that ran before on the same day are kept
-  --profile           a CPU profile of every server under test; its figures are no results and go to .cache/bench unless --out says otherwise
+  --profile           a CPU profile of every server under test; its figures are no results; all of it goes to .cache/bench/profiles unless --out says otherwise
   --heap-profile      the same with a sampling profile of allocations
   --no-pin            do not give servers one core and load the other
   --help              this text
@@ -113,13 +114,12 @@ async function runScenario({ name, title, method, run }: Scenario, options: Benc
   };
   const progress = (text: string): void =>
     void process.stderr.write(`${((performance.now() - begin) / 1_000).toFixed(0).padStart(5)} s  ${name}: ${text}\n`);
-  const profileFolder = join(CACHE, 'profiles');
   const bench = new Bench({
     rounds,
     isQuick: options.isQuick,
     isPinned: options.isPinned,
     profile: options.profile,
-    profileFolder,
+    profileFolder: PROFILES,
     scenario: name,
     progress,
   });
@@ -162,7 +162,7 @@ async function within<Value>(work: Promise<Value>, ms: number): Promise<Value> {
 }
 
 function write({ out, isQuick, profile }: BenchArguments, run: SideBySide): void {
-  const folder = out ?? (isQuick || profile !== undefined ? CACHE : FOLDER);
+  const folder = out ?? (profile !== undefined ? PROFILES : isQuick ? CACHE : FOLDER);
   const name = `${run.date}-side-by-side`;
   mkdirSync(folder, { recursive: true });
   const merged = mergeScenarios(readBefore(join(folder, `${name}.json`)), run, NAMES);

@@ -43,7 +43,7 @@ async function untilReady(server: ServerProcess, withinMs = 120_000): Promise<vo
   for (const deadline = performance.now() + withinMs; ;) {
     if ((await fetch(`${server.url}/readyz`)).ok) return;
     if (performance.now() > deadline) throw new Error(`attune serve is not ready after ${withinMs} ms`);
-    await sleep(5);
+    await sleep(10);
   }
 }
 
