@@ -19,7 +19,8 @@ import type { Operation } from '../src/core/provider.ts';
 import { MemoryProvider } from '../src/providers/memory/memory-provider.ts';
 import { startHttpServer } from '../src/server/http-server.ts';
 import { createLayout } from '../src/server/store/layout.ts';
-import { median, milliseconds, quantile, writeReport } from './report.ts';
+import { milliseconds, writeReport } from './report.ts';
+import { median, quantile } from './support/statistics.ts';
 
 const KEYS = 10_000;
 const READ_KEYS = 1_000;

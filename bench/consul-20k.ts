@@ -11,7 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpStream } from '../test/support/http-stream.ts';
 import { NodeProcess } from '../test/support/node-process.ts';
 import { StoreServer } from '../test/support/store-server.ts';
-import { milliseconds, quantile, writeReport, type Row } from './report.ts';
+import { milliseconds, writeReport, type Row } from './report.ts';
+import { quantile } from './support/statistics.ts';
 
 const SECONDS = 20;
 const PER_SECOND = 100;

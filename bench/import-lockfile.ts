@@ -18,7 +18,8 @@ import { join } from 'node:path';
 import type { Revision } from '../src/core/provider.ts';
 import { EmbeddedProvider } from '../src/providers/embedded/embedded-provider.ts';
 import { startHttpServer } from '../src/server/http-server.ts';
-import { median, milliseconds, quantile, writeReport } from './report.ts';
+import { milliseconds, writeReport } from './report.ts';
+import { median, quantile } from './support/statistics.ts';
 
 const STREAMS = 200;
 const ROUNDS = 3;

@@ -18,7 +18,8 @@ import type { ConfigKey } from '../src/core/key.ts';
 import { EmbeddedProvider } from '../src/providers/embedded/embedded-provider.ts';
 import { ConfigService } from '../src/server/config-service.ts';
 import { startHttpServer } from '../src/server/http-server.ts';
-import { median, milliseconds, quantile, writeReport } from './report.ts';
+import { milliseconds, writeReport } from './report.ts';
+import { median, quantile } from './support/statistics.ts';
 
 const KEYS = 100_000;
 const PER_FOLDER = 1_000;

@@ -24,13 +24,23 @@ export interface Report {
 
 /** Processes that want a core, before anything is measured: above 0 the machine is not ours alone. */
 const [busy = 0] = loadavg();
-const FOLDER = join(import.meta.dirname, '../docs/benchmarks');
+/** Where results are kept. */
+export const FOLDER = join(import.meta.dirname, '../docs/benchmarks');
+
+export const today = (): string => new Date().toISOString().slice(0, 10);
+
+export const currentCommit = (): string =>
+  execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname }).trim();
+
+export function describeMachine(): string {
+  return `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.version}`;
+}
 
 /** Writes the report as `docs/benchmarks/<date>-<name>.md` and `.json`, and prints its table. */
 export function writeReport(report: Report): void {
-  const date = new Date().toISOString().slice(0, 10);
-  const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.version}, load average ${busy.toFixed(1)} at the start`;
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const date = today();
+  const machine = `${describeMachine()}, load average ${busy.toFixed(1)} at the start`;
+  const commit = currentCommit();
   const table = report.rows.map(({ what, value }) => `| ${what} | ${value} |`);
   const text = [
     `# ${report.title}`,
@@ -58,16 +68,5 @@ export function writeReport(report: Report): void {
   );
   process.stdout.write(`${report.title}\n${report.rows.map(({ what, value }) => `  ${what.padEnd(60)} ${value}`).join('\n')}\n`);
 }
-
-/** The value below which `share` of `sorted` lies. */
-export function quantile(sorted: ArrayLike<number>, share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
-
-export const median = (values: readonly number[]): number =>
-  quantile(
-    values.toSorted((a, b) => a - b),
-    0.5,
-  );
 
 export const milliseconds = (value: number): string => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;

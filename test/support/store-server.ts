@@ -12,6 +12,8 @@ const START_MS = 30_000;
 export interface StoreServerOptions {
   /** More arguments of the program. */
   readonly args?: readonly string[];
+  /** Words before the program, such as `taskset -c 0`; the last of them must become the program. */
+  readonly before?: readonly string[];
 }
 
 /** What differs between etcd and Consul. */
@@ -99,7 +101,12 @@ export class StoreServer implements AsyncDisposable {
   static async #create(program: Program, options: StoreServerOptions): Promise<StoreServer> {
     const home = await mkdtemp(path.join(tmpdir(), `attune-${program.name.toLowerCase()}-`));
     const server = new StoreServer(program, await freePorts(program.ports), home, options);
-    await server.start();
+    try {
+      await server.start();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
     return server;
   }
 
@@ -134,7 +141,9 @@ export class StoreServer implements AsyncDisposable {
   /** Starts it, again after {@link end}, on the same ports over the same data. Resolves when it can be written to. */
   async start(): Promise<void> {
     const program = await this.#program.ensure();
-    const child = spawn(program, [...this.#program.arguments(this.#ports, this.dataDir), ...(this.#options.args ?? [])], {
+    const { before = [], args = [] } = this.#options;
+    const [command = program, ...words] = [...before, program, ...this.#program.arguments(this.#ports, this.dataDir), ...args];
+    const child = spawn(command, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
