@@ -7,6 +7,7 @@ import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService, type ConfigSubscriber } from '../config-service.ts';
 import type { BoundedConnection } from './bounded-connection.ts';
 import type { FrameCache } from './frame-cache.ts';
+import type { Turn, Turns } from '../turns.ts';
 import { encodeComment, encodeFrame } from './frames.ts';
 
 const MAX_SNAPSHOT_ITEMS = 256;
@@ -26,6 +27,7 @@ export interface StreamSessionOptions {
   readonly connection: BoundedConnection;
   readonly filter: Filter;
   readonly frames: FrameCache;
+  readonly turns: Turns;
   readonly now: () => number;
   /** A reader that takes nothing for this long is closed. */
   readonly stallMs: number;
@@ -41,7 +43,7 @@ export interface StreamSessionOptions {
  *     snapshot ─all sent→ replay ─window's end→ (synced) live;  live ─no room→ replay ─drained, window's end→ live
  *     any ─position lost→ reset, snapshot;  twice slow → sent away
  */
-export class StreamSession implements ConfigSubscriber {
+export class StreamSession implements ConfigSubscriber, Turn {
   readonly #options: StreamSessionOptions;
   #position: Revision;
   #snapshot: SnapshotInProgress | undefined;
@@ -54,6 +56,9 @@ export class StreamSession implements ConfigSubscriber {
   #wasSlow = false;
   #isEnded = false;
   #isPumping = false;
+  #isWaiting = false;
+  /** Quiet for so long that it must say something. */
+  #owesSign = false;
   #stall: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
   #wroteAt: number;
@@ -82,25 +87,41 @@ export class StreamSession implements ConfigSubscriber {
       this.#position = Math.max(this.#position, firstVersionOf(batch) - 1) as Revision;
       this.#isCurrent = false;
     }
-    this.#pump();
+    this.#requestTurn();
   }
 
   onReset(reason: ResetReason): void {
     if (this.#isEnded) return;
     this.#beginReset(reason);
-    this.#pump();
+    this.#requestTurn();
   }
 
   onState(state: ServiceState, since: number): void {
     if (this.#isEnded || (state !== 'stale' && state !== 'live')) return;
     this.#pendingStatus = encodeStatus(state, since);
-    this.#pump();
+    this.#requestTurn();
   }
 
   /** Called now and then: keeps a quiet stream alive and its position young. */
   beat(quietMs: number): void {
-    const { service, now, connection } = this.#options;
-    if (this.#isEnded || now() - this.#wroteAt < quietMs || !connection.hasRoom) return;
+    if (this.#isEnded || this.#options.now() - this.#wroteAt < quietMs) return;
+    this.#owesSign = true;
+    this.#requestTurn();
+  }
+
+  takeTurn(): void {
+    this.#isWaiting = false;
+    this.#pump();
+  }
+
+  #requestTurn(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#options.turns.request(this);
+  }
+
+  #sendSign(): void {
+    const { service } = this.#options;
     if (this.#isCurrent && service.revision > this.#position) {
       this.#position = service.revision;
       this.#write(encodeFrame('bookmark', `{"revision":${this.#position}}`, this.#cursor()));
@@ -155,6 +176,7 @@ export class StreamSession implements ConfigSubscriber {
         this.#sendNext();
       }
       if (this.#pendingStatus && this.#options.connection.hasRoom && !this.#isEnded) this.#sendStatus(this.#pendingStatus);
+      if (this.#owesSign && this.#options.connection.hasRoom && !this.#isEnded) this.#sendSign();
       if (!this.#options.connection.hasRoom && !this.#isEnded) this.#awaitRoom();
     } finally {
       this.#isPumping = false;
@@ -239,6 +261,7 @@ export class StreamSession implements ConfigSubscriber {
   }
 
   #write(frame: Buffer): void {
+    this.#owesSign = false;
     this.#wroteAt = this.#options.now();
     this.#options.connection.write(frame);
   }

@@ -9,6 +9,7 @@ import { describeFilter, parseFilter } from './filter.ts';
 import { FrameCache } from './frame-cache.ts';
 import { encodeComment, encodeFrame, encodeRetry } from './frames.ts';
 import { parseQuery } from './query.ts';
+import { Turns } from '../turns.ts';
 import { StreamSession } from './stream-session.ts';
 
 const QUIET_MS = 15_000;
@@ -24,6 +25,8 @@ export interface StreamsOptions {
   /** A reader that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
   readonly onReset?: (reason: ResetReason) => void;
+  /** Shared with whatever else is told of every change. Default: their own. */
+  readonly turns?: Turns;
 }
 
 /** All streams of one node, with one heartbeat for all. */
@@ -34,6 +37,7 @@ export class Streams {
   readonly #random: () => number;
   readonly #stallMs: number;
   readonly #onReset: (reason: ResetReason) => void;
+  readonly #turns: Turns;
   readonly #sessions = new Set<StreamSession>();
   readonly #heartbeat: NodeJS.Timeout;
   #isDraining = false;
@@ -45,6 +49,7 @@ export class Streams {
     this.#random = options.random ?? Math.random;
     this.#stallMs = options.stallMs ?? STALL_MS;
     this.#onReset = options.onReset ?? (() => undefined);
+    this.#turns = options.turns ?? new Turns();
     this.#heartbeat = setInterval(() => {
       for (const session of this.#sessions) session.beat(QUIET_MS);
     }, BEAT_EVERY_MS);
@@ -91,7 +96,7 @@ export class Streams {
   /** Sends every client away, spread over `spreadMs`, and lets no new one in. */
   drain(spreadMs: number): void {
     this.#isDraining = true;
-    for (const session of [...this.#sessions]) session.goAway(this.#random() * spreadMs);
+    for (const session of this.#sessions) this.#turns.request({ takeTurn: () => session.goAway(this.#random() * spreadMs) });
   }
 
   close(): void {
@@ -123,6 +128,7 @@ export class Streams {
         connection,
         filter,
         frames: this.#frames,
+        turns: this.#turns,
         now: this.#now,
         stallMs: this.#stallMs,
         onReset: this.#onReset,
