@@ -8,6 +8,7 @@ import { createApp } from './http/app.ts';
 import { LongPolls } from './http/long-poll.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { Streams } from './http/streams.ts';
+import { Turns } from './turns.ts';
 import { VERSION } from './version.ts';
 
 export interface HttpServerOptions {
@@ -59,10 +60,16 @@ const LINGER_MS = 250;
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const log = options.log ?? pino({ level: 'silent' });
   const host = options.host ?? '127.0.0.1';
-  const service = createService(options, log, () => metrics);
-  const polls = new LongPolls(service, options.service?.random);
+  const onWatcherError = (error: unknown): void => {
+    metrics.countListenerError();
+    log.error({ err: error }, 'a watcher failed while being told of a change');
+  };
+  const service = createService(options, log, onWatcherError);
+  const turns = new Turns(onWatcherError);
+  const polls = new LongPolls({ service, turns, random: options.service?.random });
   const streams: Streams = new Streams({
     service,
+    turns,
     onReset: (reason) => metrics.countReset(reason),
     ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
     ...(options.service?.now && { now: options.service.now }),
@@ -114,7 +121,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
 }
 
-function createService(options: HttpServerOptions, log: Logger, metrics: () => Metrics): ConfigService {
+function createService(options: HttpServerOptions, log: Logger, onSubscriberError: (error: unknown) => void): ConfigService {
   let toldOfSkipped = false;
   return new ConfigService({
     provider: options.provider,
@@ -131,10 +138,7 @@ function createService(options: HttpServerOptions, log: Logger, metrics: () => M
       toldOfSkipped = true;
       log.warn({ storeKey }, 'a stored key is outside the grammar of keys and is skipped; more are only counted');
     },
-    onSubscriberError: (error) => {
-      metrics().countListenerError();
-      log.error({ err: error }, 'a watcher failed while being told of a change');
-    },
+    onSubscriberError,
   });
 }
 

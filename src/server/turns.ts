@@ -4,7 +4,7 @@ export interface Turn {
 }
 
 /** Nothing else runs for so long, and for the turn that was begun last. */
-const BURST_MS = 8;
+export const BURST_MS = 8;
 
 /**
  * Much small work, such as a change for ten thousand streams, in bursts: what fits into {@link BURST_MS} is done at once, the rest in later
@@ -12,6 +12,7 @@ const BURST_MS = 8;
  */
 export class Turns {
   readonly #onError: (error: unknown) => void;
+  readonly #now: () => number;
   #waiting: Turn[] = [];
   /** Of the waiting, those before this index had their turn. */
   #next = 0;
@@ -19,9 +20,10 @@ export class Turns {
   #endsAt = 0;
   #round: NodeJS.Immediate | undefined;
 
-  /** `onError` hears what a turn throws, which harms no other. */
-  constructor(onError: (error: unknown) => void = () => undefined) {
+  /** `onError` hears what a turn throws, which harms no other. `now`: milliseconds, for tests. */
+  constructor(onError: (error: unknown) => void = () => undefined, now: () => number = () => performance.now()) {
     this.#onError = onError;
+    this.#now = now;
   }
 
   /** Gives `turn` its turn: now if nobody waits and there is time, else as soon as there is. */
@@ -32,7 +34,7 @@ export class Turns {
   }
 
   #begin(): void {
-    this.#endsAt = performance.now() + BURST_MS;
+    this.#endsAt = this.#now() + BURST_MS;
     this.#round = setImmediate(() => {
       this.#round = undefined;
       if (this.#waiting.length > 0) this.#begin();
@@ -43,7 +45,7 @@ export class Turns {
   #run(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    while (this.#next < this.#waiting.length && performance.now() < this.#endsAt) {
+    while (this.#next < this.#waiting.length && this.#now() < this.#endsAt) {
       try {
         this.#waiting[this.#next++]?.takeTurn();
       } catch (error) {

@@ -1,6 +1,7 @@
 import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigBatch, ConfigService } from '../config-service.ts';
+import { Turns } from '../turns.ts';
 
 export interface PollOptions<Answer> {
   readonly filter: Filter;
@@ -12,16 +13,25 @@ export interface PollOptions<Answer> {
   readonly onReset: (reason: ResetReason) => Answer | undefined;
 }
 
+export interface LongPollsOptions {
+  readonly service: ConfigService;
+  readonly random?: (() => number) | undefined;
+  /** Shared with whatever else is told of every change. Default: their own. */
+  readonly turns?: Turns;
+}
+
 /** The polls that are held on one node. */
 export class LongPolls {
   readonly #service: ConfigService;
   readonly #release = new Set<() => void>();
   readonly #random: () => number;
+  readonly #turns: Turns;
   #isReleased = false;
 
-  constructor(service: ConfigService, random: () => number = Math.random) {
+  constructor({ service, random = Math.random, turns = new Turns() }: LongPollsOptions) {
     this.#service = service;
     this.#random = random;
+    this.#turns = turns;
   }
 
   get size(): number {
@@ -54,11 +64,23 @@ export class LongPolls {
           finish(() => reject(error instanceof Error ? error : new Error(String(error))));
         }
       };
+      const untold: ConfigBatch[] = [];
+      const takeTurn = (): void => {
+        for (let batch = untold.shift(); batch && !isSettled; batch = untold.shift()) attempt(() => evaluate(batch), false);
+      };
       const unsubscribe = this.#service.subscribe(filter, {
-        onBatch: (batch) => attempt(() => evaluate(batch), false),
-        onReset: (reason) => attempt(() => onReset(reason), true),
+        onBatch: (batch) => {
+          if (untold.push(batch) === 1) this.#turns.request({ takeTurn });
+        },
+        onReset: (reason) => {
+          if (!isSettled) attempt(() => onReset(reason), true);
+        },
       });
-      const expire = (): void => attempt(() => evaluate(undefined), true);
+      const expire = (): void => {
+        // What has come is not to be missed because others had their turn first.
+        takeTurn();
+        if (!isSettled) attempt(() => evaluate(undefined), true);
+      };
       this.#release.add(expire);
       const timer = setTimeout(expire, shorten(waitMs, this.#random));
       attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
