@@ -5,6 +5,9 @@ import { Connection } from 'better-sse';
 /** Bytes that may be unsent when a frame is begun; a frame once begun is written whole. */
 export const MAX_UNSENT_BYTES = 1024 * 1024;
 
+/** A frame up to this length is copied once to be a chunk; for a longer one the copy would cost more than it saves. */
+const MAX_COPIED_BYTES = 64 * 1024;
+
 const CRLF = Buffer.from('\r\n');
 
 /** What a stream's answer carries beside what every answer carries. */
@@ -14,25 +17,37 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
   'X-Accel-Buffering': 'no',
 };
 
+/*
+ * What a session reads of its request and answer while it opens a stream. Shared: objects of their own would be a third of what an idle stream
+ * costs. A session that never hears of an end is held by nobody once it has opened.
+ */
+const OPENING_URL = new URL('http://localhost/');
+const OPENING_REQUEST = {
+  headers: new Headers(),
+  signal: { addEventListener: ignore, removeEventListener: ignore },
+} as unknown as Request;
+const OPENING_RESPONSE = new Response(null, { headers: STREAM_HEADERS });
+
+function ignore(): void {
+  // Nothing to do.
+}
+
 /**
  * A better-sse connection that is bounded and safe where its own ones are not: it says whether the reader keeps up, survives
  * a response that was ended or destroyed, and never writes to one.
  */
 export class BoundedConnection extends Connection {
-  readonly url = new URL('http://localhost/');
-  readonly request: Request;
-  readonly response = new Response(null, { headers: STREAM_HEADERS });
+  readonly url = OPENING_URL;
+  readonly request = OPENING_REQUEST;
+  readonly response = OPENING_RESPONSE;
   readonly #res: ServerResponse;
-  readonly #closed = new AbortController();
   #onDrain: () => void = () => undefined;
 
   constructor(res: ServerResponse) {
     super();
     this.#res = res;
-    this.request = new Request(this.url, { signal: this.#closed.signal });
-    res.on('close', this.#onClose);
     // A reader that vanished in the middle of a write ends the stream, not the process.
-    res.on('error', this.#onClose);
+    res.on('error', ignore);
   }
 
   get isWritable(): boolean {
@@ -59,8 +74,9 @@ export class BoundedConnection extends Connection {
     if (!this.isWritable) return;
     const { socket, chunkedEncoding } = this.#res;
     // The response's own `write` frames every chunk anew, for three times the cost. It waits for those before it on the same connection.
-    if (socket && this.#res.writableLength === socket.writableLength) socket.write(chunkedEncoding ? chunkOf(frame) : frame);
-    else this.#res.write(frame);
+    const isNext = socket && this.#res.writableLength === socket.writableLength;
+    if (!isNext || frame.byteLength > MAX_COPIED_BYTES) this.#res.write(frame);
+    else socket.write(chunkedEncoding ? chunkOf(frame) : frame);
   }
 
   /** Hears whenever everything was sent. */
@@ -83,8 +99,13 @@ export class BoundedConnection extends Connection {
     this.#res.destroy();
   }
 
+  /** Hears once when the stream is over, whoever ended it. */
+  onClose(listener: () => void): void {
+    this.#res.once('close', listener);
+  }
+
   cleanup(): void {
-    this.#res.off('close', this.#onClose);
+    // What a session lets go of was never held.
   }
 
   readonly #follow = (socket: Socket): void => {
@@ -92,8 +113,6 @@ export class BoundedConnection extends Connection {
     // The connection may serve other requests afterwards.
     this.#res.once('close', () => socket.off('drain', this.#onDrain));
   };
-
-  readonly #onClose = (): void => this.#closed.abort();
 }
 
 const chunks = new WeakMap<Buffer, Buffer>();

@@ -138,7 +138,7 @@ export class Streams {
     );
     const unsubscribe = this.#service.subscribe(filter, session);
     this.#sessions.add(session);
-    connection.request.signal.addEventListener('abort', () => {
+    connection.onClose(() => {
       unsubscribe();
       this.#sessions.delete(session);
       session.dispose();
