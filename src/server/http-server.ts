@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino, type Logger } from 'pino';
 import type { ConfigProvider } from '../core/provider.ts';
 import { ConfigService, type ConfigServiceOptions } from './config-service.ts';
+import { Admission, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import { LongPolls } from './http/long-poll.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
@@ -28,6 +29,9 @@ export interface HttpServerOptions {
   readonly onLive?: () => void;
   /** A reader of a stream that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
+  readonly admission?: Partial<AdmissionLimits>;
+  /** One of the places for snapshots is kept for so long at most. Default 5,000. */
+  readonly placeMs?: number;
   readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
 }
 
@@ -66,22 +70,35 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
   const service = createService(options, log, onWatcherError);
   const turns = new Turns(onWatcherError);
-  const polls = new LongPolls({ service, turns, random: options.service?.random });
+  const admission = new Admission({
+    limits: options.admission,
+    random: options.service?.random,
+    onRefused: (kind, reason) => metrics.countRefusal(kind, reason),
+  });
+  const polls = new LongPolls({ service, turns, admission, random: options.service?.random });
   const streams: Streams = new Streams({
     service,
     turns,
+    admission,
+    placeMs: options.placeMs,
     onReset: (reason) => metrics.countReset(reason),
     ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
     ...(options.service?.now && { now: options.service.now }),
     ...(options.service?.random && { random: options.service.random }),
   });
-  const metrics: Metrics = createMetrics({ service, streams: () => streams.size, polls: () => polls.size });
+  const metrics: Metrics = createMetrics({
+    service,
+    streams: () => streams.size,
+    polls: () => polls.size,
+    waitingSnapshots: () => streams.waitingSnapshots,
+  });
   let isDraining = false;
   const app = createApp({
     service,
     streams,
     polls,
     metrics,
+    admission: admission.limits,
     log,
     rules: { allowedHosts: [...(options.allowedHosts ?? []), ...namedHost(host)], corsOrigins: options.corsOrigins ?? [] },
     version: VERSION,

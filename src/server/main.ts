@@ -61,6 +61,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       port: settings.port,
       allowedHosts: settings.allowedHosts,
       corsOrigins: settings.corsOrigins,
+      admission: settings.admission,
       log,
       onLive: () => live.settle(undefined),
       service: { maxValueBytes: settings.maxValueBytes, window: { ...DEFAULT_WINDOW, minBatches: settings.windowBatches } },

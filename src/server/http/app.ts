@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import type { ConfigService } from '../config-service.ts';
+import type { AdmissionLimits } from './admission.ts';
 import { NO_STORE, send, sendJson, sendProblem, type Exchange } from './exchange.ts';
 import { deleteItem, getItem, ITEMS_PATH, keyOfPath, putItem } from './items.ts';
 import { getItems } from './list.ts';
@@ -22,6 +23,7 @@ export interface AppOptions {
   readonly streams: Streams;
   readonly polls: LongPolls;
   readonly metrics: Metrics;
+  readonly admission: AdmissionLimits;
   readonly log: Logger;
   readonly rules: BrowserRules;
   readonly version: string;
@@ -104,7 +106,16 @@ export function createApp(options: AppOptions): Express {
     sendJson(
       exchange,
       200,
-      JSON.stringify(statusOf({ service, version, storeHosts: options.storeHosts, streams: () => streams.size, polls: () => polls.size })),
+      JSON.stringify(
+        statusOf({
+          service,
+          version,
+          storeHosts: options.storeHosts,
+          streams: () => streams.size,
+          polls: () => polls.size,
+          admission: options.admission,
+        }),
+      ),
     ),
   );
   simple('/healthz', (exchange) => sendJson(exchange, 200, '{"status":"ok"}'));

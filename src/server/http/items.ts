@@ -7,7 +7,7 @@ import type { ConfigService } from '../config-service.ts';
 import type { ItemState } from '../store/item-state.ts';
 import { renderChange, renderItem } from '../store/render-item.ts';
 import { ifNoneMatch, parseWriteCondition } from './conditions.ts';
-import { NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import { clientOf, NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition } from './position.ts';
 import { parsePutBody } from './put-body.ts';
@@ -61,7 +61,9 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
-    await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
+    const filter = { keys: [key], prefixes: [] };
+    const client = clientOf(request);
+    await polls.wait({ filter, waitMs: preferredMs, signal, client, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';
   // A 404 was held for too.
@@ -104,6 +106,7 @@ async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, p
     filter: { keys: [key], prefixes: [] },
     waitMs,
     signal,
+    client: clientOf(request),
     evaluate: (batch) => {
       if (known !== undefined) return eventSince(service, key, known);
       const change = batch?.derived.findLast((candidate) => candidate.key === key);

@@ -8,7 +8,7 @@ import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService } from '../config-service.ts';
 import { renderValue } from '../store/render-item.ts';
 import { ifNoneMatch } from './conditions.ts';
-import { NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
+import { clientOf, NO_STORE, REVALIDATE, send, sendJson, type Exchange } from './exchange.ts';
 import { parseFilter, parsePrefix } from './filter.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition, cursorGone, locateForPoll } from './position.ts';
@@ -198,7 +198,7 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
     const collected = collect();
     return collected.changes.length > 0 ? collected : undefined;
   };
-  const found = await polls.wait({ filter, waitMs, signal, onReset: gone, evaluate });
+  const found = await polls.wait({ filter, waitMs, signal, client: clientOf(request), onReset: gone, evaluate });
   if (signal.aborted) return;
   // Between the end of the wait and here the mirror may have moved: what the cursor passes is told.
   const { changes, cursor, gap } = found ?? collect();

@@ -1,12 +1,15 @@
 import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigBatch, ConfigService } from '../config-service.ts';
+import { Admission } from './admission.ts';
 import { Turns } from '../turns.ts';
 
 export interface PollOptions<Answer> {
   readonly filter: Filter;
   readonly waitMs: number;
   readonly signal: AbortSignal;
+  /** Who waits: the address it comes from. */
+  readonly client: string;
   /** Looks at the state: at once, after every batch that matches, and once more at the end; undefined goes on waiting. May throw. */
   readonly evaluate: (batch: ConfigBatch | undefined) => Answer | undefined;
   /** The history was replaced: settles the poll. May throw. */
@@ -18,6 +21,8 @@ export interface LongPollsOptions {
   readonly random?: (() => number) | undefined;
   /** Shared with whatever else is told of every change. Default: their own. */
   readonly turns?: Turns;
+  /** Default: one with the default limits. */
+  readonly admission?: Admission;
 }
 
 /** The polls that are held on one node. */
@@ -26,12 +31,14 @@ export class LongPolls {
   readonly #release = new Set<() => void>();
   readonly #random: () => number;
   readonly #turns: Turns;
+  readonly #admission: Admission;
   #isReleased = false;
 
-  constructor({ service, random = Math.random, turns = new Turns() }: LongPollsOptions) {
+  constructor({ service, random = Math.random, turns = new Turns(), admission = new Admission() }: LongPollsOptions) {
     this.#service = service;
     this.#random = random;
     this.#turns = turns;
+    this.#admission = admission;
   }
 
   get size(): number {
@@ -41,9 +48,11 @@ export class LongPolls {
   /**
    * Waits until `evaluate` gives an answer; undefined at the end of the time, on {@link releaseAll} and when the client is gone. The waiter
    * is registered before the state is compared, so that nothing falls in between.
+   * @throws {AttuneError} UNAVAILABLE, RATE_LIMITED: it would have to be held, and too many are.
    */
   async wait<Answer>(options: PollOptions<Answer>): Promise<Answer | undefined> {
-    const { filter, waitMs, signal, evaluate, onReset } = options;
+    const { filter, waitMs, signal, client, evaluate, onReset } = options;
+    let leave: () => void = () => undefined;
     return new Promise<Answer | undefined>((resolve, reject) => {
       let isSettled = false;
       const finish = (settle: () => void): void => {
@@ -53,6 +62,7 @@ export class LongPolls {
         signal.removeEventListener('abort', release);
         this.#release.delete(expire);
         unsubscribe();
+        leave();
         settle();
       };
       const release = (): void => finish(() => resolve(undefined));
@@ -84,7 +94,14 @@ export class LongPolls {
       this.#release.add(expire);
       const timer = setTimeout(expire, shorten(waitMs, this.#random));
       attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
-      if (!isSettled) signal.addEventListener('abort', release);
+      if (isSettled) return;
+      try {
+        leave = this.#admission.enter('poll', client);
+      } catch (error) {
+        finish(() => reject(error as Error));
+        return;
+      }
+      signal.addEventListener('abort', release);
     });
   }
 

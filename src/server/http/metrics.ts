@@ -1,24 +1,27 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResetReason } from '../../core/item.ts';
 import type { ConfigService } from '../config-service.ts';
+import type { HeldKind, RefusalReason } from './admission.ts';
 
 export interface Metrics {
   readonly registry: Registry;
   countRequest(route: string, method: string, status: number, seconds: number): void;
   countReset(reason: ResetReason): void;
   countListenerError(): void;
+  countRefusal(kind: HeldKind, reason: RefusalReason): void;
 }
 
 export interface MetricSources {
   readonly service: ConfigService;
   readonly streams: () => number;
   readonly polls: () => number;
+  readonly waitingSnapshots: () => number;
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
 /** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
-export function createMetrics({ service, streams, polls }: MetricSources): Metrics {
+export function createMetrics({ service, streams, polls, waitingSnapshots }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -33,6 +36,12 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
     name: 'attune_resets_total',
     help: 'Streams told that their position is of no use',
     labelNames: ['reason'] as const,
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'attune_refused_total',
+    help: 'Streams and long-polls sent away because a limit was reached, of the node or of the client',
+    labelNames: ['kind', 'reason'] as const,
     registers,
   });
   const listenerErrors = new Counter({
@@ -54,6 +63,7 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
   };
   gauge('attune_streams', 'Open event streams', streams);
   gauge('attune_polls', 'Held long-polls', polls);
+  gauge('attune_snapshots_waiting', 'Streams whose snapshot waits for a place', waitingSnapshots);
   gauge('attune_keys', 'Keys in the mirror', () => service.keys);
   gauge('attune_skipped_keys', 'Stored keys outside the grammar of keys', () => service.skippedKeys);
   gauge('attune_mirror_revision', 'Revision of the mirror', () => service.revision);
@@ -67,5 +77,6 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
       requests.labels(route, METHODS.has(method) ? method : 'other', String(status)).observe(seconds),
     countReset: (reason) => resets.labels(reason).inc(),
     countListenerError: () => listenerErrors.inc(),
+    countRefusal: (kind, reason) => refusals.labels(kind, reason).inc(),
   };
 }

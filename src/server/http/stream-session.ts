@@ -7,6 +7,7 @@ import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService, type ConfigSubscriber } from '../config-service.ts';
 import type { BoundedConnection } from './bounded-connection.ts';
 import type { FrameCache } from './frame-cache.ts';
+import type { Places } from './places.ts';
 import type { Turn, Turns } from '../turns.ts';
 import { encodeComment, encodeFrame } from './frames.ts';
 
@@ -28,6 +29,8 @@ export interface StreamSessionOptions {
   readonly filter: Filter;
   readonly frames: FrameCache;
   readonly turns: Turns;
+  /** For snapshots. */
+  readonly places: Places;
   readonly now: () => number;
   /** A reader that takes nothing for this long is closed. */
   readonly stallMs: number;
@@ -47,6 +50,9 @@ export class StreamSession implements ConfigSubscriber, Turn {
   readonly #options: StreamSessionOptions;
   #position: Revision;
   #snapshot: SnapshotInProgress | undefined;
+  /** A snapshot is due and waits for its place. */
+  #awaitsPlace = false;
+  #leavePlace: () => void = () => undefined;
   #isSynced = false;
   #sentCount = 0;
   /** At the window's end with room to write: the next batch goes out at once. */
@@ -142,6 +148,7 @@ export class StreamSession implements ConfigSubscriber, Turn {
     this.#forgetStall();
     if (this.#turn) clearImmediate(this.#turn);
     this.#snapshot = undefined;
+    this.#leavePlace();
   }
 
   #beginReset(reason: ResetReason): void {
@@ -151,12 +158,22 @@ export class StreamSession implements ConfigSubscriber, Turn {
   }
 
   #beginSnapshot(): void {
-    const { service, filter } = this.#options;
-    const view = service.view();
-    const keys = service.keysOf(view, filter);
-    this.#snapshot = { view, keys, next: keys.next(), count: 0 };
     this.#isSynced = false;
     this.#isCurrent = false;
+    this.#snapshot = undefined;
+    this.#leavePlace();
+    this.#awaitsPlace = true;
+    let isAtOnce = true;
+    this.#leavePlace = this.#options.places.request(() => {
+      const { service, filter } = this.#options;
+      const view = service.view();
+      const keys = service.keysOf(view, filter);
+      this.#awaitsPlace = false;
+      this.#snapshot = { view, keys, next: keys.next(), count: 0 };
+      // Else whoever began it goes on to send.
+      if (!isAtOnce) this.#requestTurn();
+    });
+    isAtOnce = false;
   }
 
   /** Writes as much as there is room for. */
@@ -165,7 +182,7 @@ export class StreamSession implements ConfigSubscriber, Turn {
     this.#isPumping = true;
     try {
       if (this.#options.connection.hasRoom) this.#forgetStall();
-      for (let turns = 0; this.#options.connection.hasRoom && !this.#isCurrent && !this.#isEnded; turns++) {
+      for (let turns = 0; this.#hasToSend(); turns++) {
         if (turns >= BATCHES_PER_TURN) {
           this.#turn = setImmediate(() => {
             this.#turn = undefined;
@@ -181,6 +198,11 @@ export class StreamSession implements ConfigSubscriber, Turn {
     } finally {
       this.#isPumping = false;
     }
+  }
+
+  #hasToSend(): boolean {
+    if (this.#isEnded || this.#isCurrent || !this.#options.connection.hasRoom) return false;
+    return !this.#awaitsPlace || this.#pendingReset !== undefined || this.#pendingStatus !== undefined;
   }
 
   #sendNext(): void {
@@ -220,6 +242,7 @@ export class StreamSession implements ConfigSubscriber, Turn {
     if (items.length > 0) this.#write(encodeFrame('snapshot', `{"revision":${snapshot.view.revision},"items":[${items.join(',')}]}`));
     if (!isDone) return;
     this.#snapshot = undefined;
+    this.#leavePlace();
     this.#position = snapshot.view.revision;
     this.#sentCount = snapshot.count;
     this.#sendSynced();

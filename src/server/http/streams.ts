@@ -4,10 +4,12 @@ import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigService, Located } from '../config-service.ts';
 import { BoundedConnection, STREAM_HEADERS } from './bounded-connection.ts';
-import { announcePosition, send, singleHeader, type Exchange } from './exchange.ts';
+import { Admission } from './admission.ts';
+import { announcePosition, clientOf, send, singleHeader, type Exchange } from './exchange.ts';
 import { describeFilter, parseFilter } from './filter.ts';
 import { FrameCache } from './frame-cache.ts';
 import { encodeComment, encodeFrame, encodeRetry } from './frames.ts';
+import { Places } from './places.ts';
 import { parseQuery } from './query.ts';
 import { Turns } from '../turns.ts';
 import { StreamSession } from './stream-session.ts';
@@ -24,9 +26,13 @@ export interface StreamsOptions {
   readonly random?: () => number;
   /** A reader that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
+  /** A snapshot keeps its place for so long at most. Default 5,000. */
+  readonly placeMs?: number | undefined;
   readonly onReset?: (reason: ResetReason) => void;
   /** Shared with whatever else is told of every change. Default: their own. */
   readonly turns?: Turns;
+  /** Default: one with the default limits. */
+  readonly admission?: Admission;
 }
 
 /** All streams of one node, with one heartbeat for all. */
@@ -38,6 +44,8 @@ export class Streams {
   readonly #stallMs: number;
   readonly #onReset: (reason: ResetReason) => void;
   readonly #turns: Turns;
+  readonly #admission: Admission;
+  readonly #places: Places;
   readonly #sessions = new Set<StreamSession>();
   readonly #heartbeat: NodeJS.Timeout;
   #isDraining = false;
@@ -50,10 +58,17 @@ export class Streams {
     this.#stallMs = options.stallMs ?? STALL_MS;
     this.#onReset = options.onReset ?? (() => undefined);
     this.#turns = options.turns ?? new Turns();
+    this.#admission = options.admission ?? new Admission();
+    this.#places = new Places(this.#admission.limits.maxSnapshots, options.placeMs);
     this.#heartbeat = setInterval(() => {
       for (const session of this.#sessions) session.beat(QUIET_MS);
     }, BEAT_EVERY_MS);
     this.#heartbeat.unref();
+  }
+
+  /** Streams whose snapshot waits until others have had theirs. */
+  get waitingSnapshots(): number {
+    return this.#places.waiting;
   }
 
   get size(): number {
@@ -89,8 +104,22 @@ export class Streams {
     await new Promise<void>((resolve) => session.once('connected', resolve));
     if (!connection.isWritable) return;
     connection.write(encodeComment(`attune: watching ${describeFilter(filter)}`));
-    connection.write(encodeRetry(this.#retryMs()));
-    await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+    const isAdmitted = this.#admit(connection, clientOf(request));
+    const retryMs = isAdmitted ? this.#retryMs() : this.#admission.retryMs();
+    // Plain EventSources know only this one.
+    connection.write(encodeRetry(retryMs));
+    if (isAdmitted) await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+    else this.#sendAway(connection, retryMs);
+  }
+
+  /** True if there is a place for another stream. */
+  #admit(connection: BoundedConnection, client: string): boolean {
+    try {
+      connection.onClose(this.#admission.enter('stream', client));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Sends every client away, spread over `spreadMs`, and lets no new one in. */
@@ -129,6 +158,7 @@ export class Streams {
         filter,
         frames: this.#frames,
         turns: this.#turns,
+        places: this.#places,
         now: this.#now,
         stallMs: this.#stallMs,
         onReset: this.#onReset,
@@ -152,8 +182,8 @@ export class Streams {
     return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, { signal });
   }
 
-  #sendAway(connection: BoundedConnection): void {
-    connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(this.#retryMs()) })));
+  #sendAway(connection: BoundedConnection, retryMs = this.#retryMs()): void {
+    connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(retryMs) })));
     connection.end(this.#stallMs);
   }
 

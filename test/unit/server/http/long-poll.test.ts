@@ -32,6 +32,7 @@ function hold(polls: LongPolls, options: Partial<PollOptions<string>> = {}): Hel
     filter: everything,
     waitMs: 30_000,
     signal: new AbortController().signal,
+    client: '127.0.0.1',
     evaluate: () => undefined,
     onReset: () => 'reset',
     ...options,
