@@ -7,7 +7,7 @@ import { ConfigService, type ConfigServiceOptions } from './config-service.ts';
 import { Admission, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import { LongPolls } from './http/long-poll.ts';
-import { createMetrics, type Metrics } from './http/metrics.ts';
+import { createMetrics, type Metrics, type SharedMetrics } from './http/metrics.ts';
 import { Streams } from './http/streams.ts';
 import { Turns } from './turns.ts';
 import { VERSION } from './version.ts';
@@ -30,6 +30,8 @@ export interface HttpServerOptions {
   /** A reader of a stream that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
   readonly admission?: Partial<AdmissionLimits>;
+  /** Where several processes share the port. */
+  readonly sharedMetrics?: SharedMetrics | undefined;
   /** One of the places for snapshots is kept for so long at most. Default 5,000. */
   readonly placeMs?: number;
   readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
@@ -91,6 +93,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     streams: () => streams.size,
     polls: () => polls.size,
     waitingSnapshots: () => streams.waitingSnapshots,
+    shared: options.sharedMetrics,
   });
   let isDraining = false;
   const app = createApp({

@@ -143,6 +143,16 @@ export const SETTINGS = [
     effect: 'Batches kept for resuming clients, at least (and 75 s; at most 64 MiB)',
   },
   {
+    name: 'workers',
+    env: 'ATTUNE_WORKERS',
+    type: 'integer',
+    default: '1',
+    min: 1,
+    max: 128,
+    placeholder: 'number',
+    effect: 'Processes that share the port, each a whole node; more than one only over etcd or Consul',
+  },
+  {
     name: 'max-streams',
     env: 'ATTUNE_MAX_STREAMS',
     type: 'integer',
@@ -254,6 +264,7 @@ export interface ServerSettings {
   readonly port: number;
   readonly maxValueBytes: number;
   readonly windowBatches: number;
+  readonly workers: number;
   readonly admission: AdmissionLimits;
   readonly allowedHosts: readonly string[];
   readonly corsOrigins: readonly string[];
@@ -334,6 +345,7 @@ export function resolveSettings(inputs: SettingInputs): ServerSettings {
     port: Number(text('port')),
     maxValueBytes: Number(text('max-value-bytes')),
     windowBatches: Number(text('window')),
+    workers: Number(text('workers')),
     admission: {
       maxStreams: Number(text('max-streams')),
       maxPolls: Number(text('max-polls')),

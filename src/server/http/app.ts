@@ -129,8 +129,8 @@ export function createApp(options: AppOptions): Express {
     );
   });
   simple('/metrics', async (exchange) => {
-    const body = await metrics.registry.metrics();
-    send(exchange, { status: 200, headers: { 'Content-Type': metrics.registry.contentType, 'Cache-Control': NO_STORE }, body });
+    const body = await metrics.read();
+    send(exchange, { status: 200, headers: { 'Content-Type': metrics.contentType, 'Cache-Control': NO_STORE }, body });
   });
   simple('/docs/errors', (exchange) => sendPage(exchange, errorsPage()));
   simple('/', (exchange) => {

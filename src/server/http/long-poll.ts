@@ -95,13 +95,11 @@ export class LongPolls {
       const timer = setTimeout(expire, shorten(waitMs, this.#random));
       attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
       if (isSettled) return;
-      try {
+      attempt(() => {
         leave = this.#admission.enter('poll', client);
-      } catch (error) {
-        finish(() => reject(error as Error));
-        return;
-      }
-      signal.addEventListener('abort', release);
+        return undefined;
+      }, false);
+      if (!isSettled) signal.addEventListener('abort', release);
     });
   }
 

@@ -3,8 +3,18 @@ import type { ResetReason } from '../../core/item.ts';
 import type { ConfigService } from '../config-service.ts';
 import type { HeldKind, RefusalReason } from './admission.ts';
 
+/** Metrics of several processes that answer as one. */
+export interface SharedMetrics {
+  /** Adds those of this process, under a label of its own. */
+  join(own: Registry): void;
+  /** Those of all; undefined if the others do not answer. */
+  read(): Promise<string | undefined>;
+}
+
 export interface Metrics {
-  readonly registry: Registry;
+  readonly contentType: string;
+  /** In Prometheus' text format. */
+  read(): Promise<string>;
   countRequest(route: string, method: string, status: number, seconds: number): void;
   countReset(reason: ResetReason): void;
   countListenerError(): void;
@@ -16,12 +26,14 @@ export interface MetricSources {
   readonly streams: () => number;
   readonly polls: () => number;
   readonly waitingSnapshots: () => number;
+  /** Default: those of this process alone. */
+  readonly shared?: SharedMetrics | undefined;
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
 /** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
-export function createMetrics({ service, streams, polls, waitingSnapshots }: MetricSources): Metrics {
+export function createMetrics({ service, streams, polls, waitingSnapshots, shared }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -71,8 +83,10 @@ export function createMetrics({ service, streams, polls, waitingSnapshots }: Met
   gauge('attune_live', '1 while the mirror is fed by the store', () => (service.state === 'live' ? 1 : 0));
   gauge('attune_window_batches', 'Batches that can be replayed', () => service.window.size);
   gauge('attune_window_bytes', 'Bytes of the batches that can be replayed', () => service.window.bytes);
+  shared?.join(registry);
   return {
-    registry,
+    contentType: registry.contentType,
+    read: async () => (await shared?.read()) ?? registry.metrics(),
     countRequest: (route, method, status, seconds) =>
       requests.labels(route, METHODS.has(method) ? method : 'other', String(status)).observe(seconds),
     countReset: (reason) => resets.labels(reason).inc(),
