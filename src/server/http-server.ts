@@ -4,10 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino, type Logger } from 'pino';
 import type { ConfigProvider } from '../core/provider.ts';
 import { ConfigService, type ConfigServiceOptions } from './config-service.ts';
+import { Admission, type AdmissionLimits } from './http/admission.ts';
 import { createListener } from './http/listener.ts';
 import { LongPolls } from './http/long-poll.ts';
-import { createMetrics, type Metrics } from './http/metrics.ts';
+import { createMetrics, type Metrics, type SharedMetrics } from './http/metrics.ts';
 import { Streams } from './http/streams.ts';
+import { Turns } from './turns.ts';
 import { VERSION } from './version.ts';
 
 export interface HttpServerOptions {
@@ -27,6 +29,11 @@ export interface HttpServerOptions {
   readonly onLive?: () => void;
   /** A reader of a stream that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
+  readonly admission?: Partial<AdmissionLimits>;
+  /** Where several processes share the port. */
+  readonly sharedMetrics?: SharedMetrics | undefined;
+  /** One of the places for snapshots is kept for so long at most. Default 5,000. */
+  readonly placeMs?: number;
   readonly service?: Pick<ConfigServiceOptions, 'maxValueBytes' | 'window' | 'feed' | 'now' | 'random'>;
 }
 
@@ -46,6 +53,8 @@ export interface HttpServer {
 
 const GRACE_MS = 10_000;
 const SPREAD_MS = 3_000;
+/** Connections on their way in: a node's clients come all at once when it is the other one that failed. The system may allow fewer. */
+const BACKLOG = 4_096;
 const READY_MS = 3_000;
 /** An idle connection is kept this long when the server closes. */
 const LINGER_MS = 250;
@@ -57,22 +66,42 @@ const LINGER_MS = 250;
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const log = options.log ?? pino({ level: 'silent' });
   const host = options.host ?? '127.0.0.1';
-  const service = createService(options, log, () => metrics);
-  const polls = new LongPolls(service, options.service?.random);
+  const onWatcherError = (error: unknown): void => {
+    metrics.countListenerError();
+    log.error({ err: error }, 'a watcher failed while being told of a change');
+  };
+  const service = createService(options, log, onWatcherError);
+  const turns = new Turns(onWatcherError);
+  const admission = new Admission({
+    limits: options.admission,
+    random: options.service?.random,
+    onRefused: (kind, reason) => metrics.countRefusal(kind, reason),
+  });
+  const polls = new LongPolls({ service, turns, admission, random: options.service?.random });
   const streams: Streams = new Streams({
     service,
+    turns,
+    admission,
+    placeMs: options.placeMs,
     onReset: (reason) => metrics.countReset(reason),
     ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
     ...(options.service?.now && { now: options.service.now }),
     ...(options.service?.random && { random: options.service.random }),
   });
-  const metrics: Metrics = createMetrics({ service, streams: () => streams.size, polls: () => polls.size });
+  const metrics: Metrics = createMetrics({
+    service,
+    streams: () => streams.size,
+    polls: () => polls.size,
+    waitingSnapshots: () => streams.waitingSnapshots,
+    shared: options.sharedMetrics,
+  });
   let isDraining = false;
   const server = createListener({
     service,
     streams,
     polls,
     metrics,
+    admission: admission.limits,
     log,
     rules: { allowedHosts: [...(options.allowedHosts ?? []), ...namedHost(host)], corsOrigins: options.corsOrigins ?? [] },
     version: VERSION,
@@ -111,7 +140,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
 }
 
-function createService(options: HttpServerOptions, log: Logger, metrics: () => Metrics): ConfigService {
+function createService(options: HttpServerOptions, log: Logger, onSubscriberError: (error: unknown) => void): ConfigService {
   let toldOfSkipped = false;
   return new ConfigService({
     provider: options.provider,
@@ -128,10 +157,7 @@ function createService(options: HttpServerOptions, log: Logger, metrics: () => M
       toldOfSkipped = true;
       log.warn({ storeKey }, 'a stored key is outside the grammar of keys and is skipped; more are only counted');
     },
-    onSubscriberError: (error) => {
-      metrics().countListenerError();
-      log.error({ err: error }, 'a watcher failed while being told of a change');
-    },
+    onSubscriberError,
   });
 }
 
@@ -143,7 +169,7 @@ function namedHost(host: string): string[] {
 async function listen(server: Server, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -1,10 +1,13 @@
 import { DEFAULT_WINDOW } from './cache/window.ts';
 import { startHttpServer, type HttpServer } from './http-server.ts';
+import { maskUrl } from '../core/mask-url.ts';
 import { tryCommands } from './http/pages.ts';
 import { createLog } from './logging.ts';
 import { printSettings, resolveSettings, SettingsError, type ServerSettings, type SettingInputs } from './settings.ts';
 import { LateProvider, OPEN_MS } from './store/late-provider.ts';
 import { confusionWith } from './twin-namespace.ts';
+import type { SharedMetrics } from './http/metrics.ts';
+import { killWorkers, linkToPrimary, runWorkers, type WorkerLink } from './workers.ts';
 import { VERSION } from './version.ts';
 import type { Logger } from 'pino';
 import { isAttuneError, type ErrorCode } from '../core/errors.ts';
@@ -46,8 +49,68 @@ export async function serve(options: ServeOptions): Promise<void> {
     print(printSettings(settings));
     return;
   }
+  const link = linkToPrimary(options.env);
+  if (link) return serveAsWorker(settings, link);
   const store = providerOf(settings);
-  const log = createLog({ level: settings.logLevel, dir: settings.logDir });
+  if (settings.workers > 1) return serveWithWorkers(settings, store, print);
+  await serveNode(settings, store, {
+    log: createLog({ level: settings.logLevel, dir: settings.logDir }),
+    announce: (banner) => banner.forEach(print),
+    nextStop: nextSignal,
+    onStopping: () => exitAtNextSignal(),
+  });
+}
+
+/** What a node is to the process it runs in. */
+interface NodeRole {
+  readonly log: Logger;
+  /** Told once, when the node answers. */
+  readonly announce: (banner: readonly string[]) => void;
+  /** Settles when the node shall stop. Called before anybody knows that the node is there. */
+  readonly nextStop: () => Promise<NodeJS.Signals | undefined>;
+  readonly onStopping: () => void;
+  readonly sharedMetrics?: SharedMetrics;
+}
+
+/** Processes that share the port, each a whole node. */
+async function serveWithWorkers(settings: ServerSettings, store: ProviderAtUrl, print: (line: string) => void): Promise<void> {
+  const { workers: count, logLevel: level } = settings;
+  await store.provider.close();
+  if (store.hosts.length === 0) {
+    const message = `--workers ${count} needs a store that several processes can use, etcd:// or consul://; ${maskUrl(settings.provider)} is used by one process`;
+    throw new ServeError(message, 2);
+  }
+  const stop = nextSignal();
+  void stop.then(() => exitAtNextSignal(killWorkers));
+  const failure = await runWorkers({
+    count,
+    stop,
+    // Its few lines go to standard error; the files are the workers'.
+    log: createLog({ level, dir: undefined }),
+    onServing: (banner) => [...banner, `  ${count} workers share the port`, ''].forEach(print),
+  });
+  if (failure) throw new ServeError(failure.message, failure.exitCode);
+}
+
+async function serveAsWorker(settings: ServerSettings, link: WorkerLink): Promise<void> {
+  try {
+    await serveNode(settings, providerOf(settings), {
+      log: createLog({ level: settings.logLevel, dir: settings.logDir, worker: link.id }),
+      announce: (banner) => link.announce(banner),
+      nextStop: () => link.stop,
+      // The primary ends it.
+      onStopping: () => undefined,
+      sharedMetrics: link.metrics,
+    });
+  } catch (error) {
+    if (!(error instanceof ServeError)) throw error;
+    await link.fail({ message: error.message, exitCode: error.exitCode });
+  }
+  link.close();
+}
+
+async function serveNode(settings: ServerSettings, store: ProviderAtUrl, role: NodeRole): Promise<void> {
+  const { log } = role;
   const refusal = once<unknown>();
   const live = once<undefined>();
   const provider = await openStore(store, log, refusal.settle);
@@ -61,6 +124,8 @@ export async function serve(options: ServeOptions): Promise<void> {
       port: settings.port,
       allowedHosts: settings.allowedHosts,
       corsOrigins: settings.corsOrigins,
+      admission: settings.admission,
+      sharedMetrics: role.sharedMetrics,
       log,
       onLive: () => live.settle(undefined),
       service: { maxValueBytes: settings.maxValueBytes, window: { ...DEFAULT_WINDOW, minBatches: settings.windowBatches } },
@@ -74,17 +139,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   const checked = live.settled.then(async () => store.twin && warnOf(await confusionWith(store.twin, service), log));
   const warning = isLive ? await checked : undefined;
   // Whoever sees the banner may send the signal.
-  const signalled = nextSignal();
-  printBanner(print, server, settings, isLive ? store.describe() : `${store.describe()} (not reached yet, trying again)`, warning);
+  const stopped = role.nextStop();
+  role.announce(bannerOf(server, settings, isLive ? store.describe() : `${store.describe()} (not reached yet, trying again)`, warning));
   log.info({ version: VERSION, url: server.url, provider: provider.name, storeHosts: store.hosts, namespace: store.namespace }, 'serving');
-  const signal = await Promise.race([signalled, refusal.settled.then(() => undefined)]);
-  log.info({ signal }, 'shutting down');
-  process.once('SIGTERM', () => process.exit(128 + 15));
-  process.once('SIGINT', () => process.exit(128 + 2));
+  const refused = refusal.settled.then((reason) => ({ reason }));
+  const ended = await Promise.race([stopped, refused]);
+  log.info({ signal: typeof ended === 'string' ? ended : undefined }, 'shutting down');
+  role.onStopping();
   await server.close();
   await provider.close();
   log.info('shut down');
-  if (signal === undefined) throw openError(await refusal.settled);
+  if (typeof ended === 'object') throw openError(ended.reason);
 }
 
 /** Open, or one that opens as soon as it can be reached. */
@@ -140,20 +205,18 @@ function providerOf(settings: ServerSettings): ProviderAtUrl {
   }
 }
 
-function printBanner(
-  print: (line: string) => void,
-  server: HttpServer,
-  settings: ServerSettings,
-  store: string,
-  warning: string | undefined,
-): void {
+function bannerOf(server: HttpServer, settings: ServerSettings, store: string, warning: string | undefined): readonly string[] {
   const guard = settings.isInsecure
     ? 'NO AUTHENTICATION: whoever reaches this address can change everything'
     : 'loopback only, no authentication';
-  print(`attune ${VERSION}  ${store}  ${server.url}  ${guard}\n`);
-  for (const { what, command } of tryCommands(server.url).slice(0, 3)) print(`  ${what.padEnd(7)} ${command}`);
-  if (warning !== undefined) print(`\n  warning: ${warning}`);
-  print('');
+  return [
+    `attune ${VERSION}  ${store}  ${server.url}  ${guard}\n`,
+    ...tryCommands(server.url)
+      .slice(0, 3)
+      .map(({ what, command }) => `  ${what.padEnd(7)} ${command}`),
+    ...(warning === undefined ? [] : [`\n  warning: ${warning}`]),
+    '',
+  ];
 }
 
 function listenError(error: unknown, { port, host }: ServerSettings): ServeError {
@@ -167,6 +230,16 @@ function listenError(error: unknown, { port, host }: ServerSettings): ServeError
           ? `port ${port} needs more rights; choose one above 1023 with --port`
           : `cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`;
   return new ServeError(message, 1, { cause: error });
+}
+
+/** Who asks twice does not want to wait. */
+function exitAtNextSignal(before: () => void = () => undefined): void {
+  const exit = (code: number) => (): never => {
+    before();
+    return process.exit(code);
+  };
+  process.once('SIGTERM', exit(128 + 15));
+  process.once('SIGINT', exit(128 + 2));
 }
 
 async function nextSignal(): Promise<NodeJS.Signals> {

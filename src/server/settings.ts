@@ -5,6 +5,7 @@ import { quoteForMessage } from '../core/key.ts';
 import { maskUrl } from '../core/mask-url.ts';
 import { DEFAULT_MAX_VALUE_BYTES } from './config-service.ts';
 import { DEFAULT_WINDOW } from './cache/window.ts';
+import { DEFAULT_ADMISSION, type AdmissionLimits } from './http/admission.ts';
 
 /** What one setting is made of; docs/settings.md has a row for each, checked by a test. */
 export interface SettingDefinition {
@@ -142,6 +143,56 @@ export const SETTINGS = [
     effect: 'Batches kept for resuming clients, at least (and 75 s; at most 64 MiB)',
   },
   {
+    name: 'workers',
+    env: 'ATTUNE_WORKERS',
+    type: 'integer',
+    default: '1',
+    min: 1,
+    max: 128,
+    placeholder: 'number',
+    effect: 'Processes that share the port, each a whole node; more than one only over etcd or Consul',
+  },
+  {
+    name: 'max-streams',
+    env: 'ATTUNE_MAX_STREAMS',
+    type: 'integer',
+    default: String(DEFAULT_ADMISSION.maxStreams),
+    min: 1,
+    max: 1_000_000,
+    placeholder: 'number',
+    effect: 'Event streams open at once; more are sent away inside a 200',
+  },
+  {
+    name: 'max-polls',
+    env: 'ATTUNE_MAX_POLLS',
+    type: 'integer',
+    default: String(DEFAULT_ADMISSION.maxPolls),
+    min: 1,
+    max: 1_000_000,
+    placeholder: 'number',
+    effect: 'Long-polls held at once; more are answered 503',
+  },
+  {
+    name: 'max-held-per-client',
+    env: 'ATTUNE_MAX_HELD_PER_CLIENT',
+    type: 'integer',
+    default: String(DEFAULT_ADMISSION.maxHeldPerClient),
+    min: 0,
+    max: 1_000_000,
+    placeholder: 'number',
+    effect: 'Streams and polls of one address; polls above it are answered 429; 0 is no limit',
+  },
+  {
+    name: 'max-snapshots',
+    env: 'ATTUNE_MAX_SNAPSHOTS',
+    type: 'integer',
+    default: String(DEFAULT_ADMISSION.maxSnapshots),
+    min: 1,
+    max: 10_000,
+    placeholder: 'number',
+    effect: 'Snapshots sent at once; streams that want one more wait',
+  },
+  {
     name: 'allowed-hosts',
     env: 'ATTUNE_ALLOWED_HOSTS',
     type: 'list',
@@ -213,6 +264,8 @@ export interface ServerSettings {
   readonly port: number;
   readonly maxValueBytes: number;
   readonly windowBatches: number;
+  readonly workers: number;
+  readonly admission: AdmissionLimits;
   readonly allowedHosts: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -292,6 +345,13 @@ export function resolveSettings(inputs: SettingInputs): ServerSettings {
     port: Number(text('port')),
     maxValueBytes: Number(text('max-value-bytes')),
     windowBatches: Number(text('window')),
+    workers: Number(text('workers')),
+    admission: {
+      maxStreams: Number(text('max-streams')),
+      maxPolls: Number(text('max-polls')),
+      maxHeldPerClient: Number(text('max-held-per-client')),
+      maxSnapshots: Number(text('max-snapshots')),
+    },
     allowedHosts: list('allowed-hosts').map((name) => name.toLowerCase()),
     corsOrigins: list('cors-origins'),
     logLevel: LOG_LEVELS.find((level) => level === text('log-level')) ?? 'info',

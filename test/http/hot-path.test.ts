@@ -9,6 +9,7 @@ import type { ConfigKey } from '../../src/core/key.ts';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { ConfigService } from '../../src/server/config-service.ts';
 import type { AppOptions } from '../../src/server/http/app.ts';
+import { DEFAULT_ADMISSION } from '../../src/server/http/admission.ts';
 import { createHotPath } from '../../src/server/http/hot-path.ts';
 import { createListener } from '../../src/server/http/listener.ts';
 import { LongPolls } from '../../src/server/http/long-poll.ts';
@@ -58,14 +59,15 @@ class Side {
   hot = 0;
 
   constructor(service: ConfigService, { rules, isDraining = false }: Settings, isHot: boolean) {
-    const polls = new LongPolls(service, () => 0.5);
+    const polls = new LongPolls({ service, random: () => 0.5 });
     const streams = new Streams({ service, onReset: () => undefined });
-    this.metrics = createMetrics({ service, streams: () => 0, polls: () => 0 });
+    this.metrics = createMetrics({ service, streams: () => 0, polls: () => 0, waitingSnapshots: () => 0 });
     const options: AppOptions = {
       service,
       streams,
       polls,
       metrics: this.metrics,
+      admission: DEFAULT_ADMISSION,
       log: this.#log(),
       rules: { allowedHosts: ['named.test'], corsOrigins: [], ...rules },
       version: '1.2.3',
@@ -91,7 +93,7 @@ class Side {
   }
 
   async counted(): Promise<readonly string[]> {
-    const text = await this.metrics.registry.metrics();
+    const text = await this.metrics.read();
     return text.split('\n').filter((line) => line.startsWith('attune_http_request_duration_seconds_count'));
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_ADMISSION } from '../../src/server/http/admission.ts';
 import { VERSION } from '../../src/server/version.ts';
 import { held, HttpService } from '../support/http-service.ts';
 
@@ -36,7 +37,7 @@ describe('GET /api/v1/status', () => {
       polls: 1,
       keys: 2,
       skippedKeys: 1,
-      limits: { maxValueBytes: 512 * 1024, maxTransactionBytes: expect.any(Number), maxKeyBytes: 512 },
+      limits: { maxValueBytes: 512 * 1024, maxTransactionBytes: expect.any(Number), maxKeyBytes: 512, ...DEFAULT_ADMISSION },
       history: 'full',
     });
     expect(answer.header('cache-control')).toBe('no-store');

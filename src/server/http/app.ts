@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import type { ConfigService } from '../config-service.ts';
+import type { AdmissionLimits } from './admission.ts';
 import { EVERY_ANSWER, NO_STORE } from './answer.ts';
 import { send, sendJson, sendProblem, type Exchange } from './exchange.ts';
 import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts';
@@ -23,6 +24,7 @@ export interface AppOptions {
   readonly streams: Streams;
   readonly polls: LongPolls;
   readonly metrics: Metrics;
+  readonly admission: AdmissionLimits;
   readonly log: Logger;
   readonly rules: BrowserRules;
   readonly version: string;
@@ -105,7 +107,16 @@ export function createApp(options: AppOptions): Express {
     sendJson(
       exchange,
       200,
-      JSON.stringify(statusOf({ service, version, storeHosts: options.storeHosts, streams: () => streams.size, polls: () => polls.size })),
+      JSON.stringify(
+        statusOf({
+          service,
+          version,
+          storeHosts: options.storeHosts,
+          streams: () => streams.size,
+          polls: () => polls.size,
+          admission: options.admission,
+        }),
+      ),
     ),
   );
   const health = (path: string, read: () => Health): void =>
@@ -116,8 +127,8 @@ export function createApp(options: AppOptions): Express {
   health('/healthz', () => LIVENESS);
   health('/readyz', () => readinessHealth(service, options.isDraining()));
   simple('/metrics', async (exchange) => {
-    const body = await metrics.registry.metrics();
-    send(exchange, { status: 200, headers: { 'Content-Type': metrics.registry.contentType, 'Cache-Control': NO_STORE }, body });
+    const body = await metrics.read();
+    send(exchange, { status: 200, headers: { 'Content-Type': metrics.contentType, 'Cache-Control': NO_STORE }, body });
   });
   simple('/docs/errors', (exchange) => sendPage(exchange, errorsPage()));
   simple('/', (exchange) => {

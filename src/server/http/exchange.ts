@@ -54,7 +54,8 @@ const LINE_FEED = Buffer.from('\n');
 /** Sends `error` as a problem document; returns it. Anything that is not Attune's own is told as INTERNAL and nothing of it is shown. */
 export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument {
   const problem = problemOf(isAttuneError(error) ? error : undefined, exchange.requestId);
-  const retryAfter = problem.status === 503 || problem.status === 429 ? { 'Retry-After': '1' } : {};
+  const { retryAfter: seconds = 1 } = isAttuneError(error) ? error.details : {};
+  const retryAfter = problem.status === 503 || problem.status === 429 ? { 'Retry-After': String(seconds) } : {};
   const shown = exchange.pretty ? prettyJson(problem.text) : problem.text;
   send(exchange, {
     status: problem.status,
@@ -62,6 +63,11 @@ export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument
     body: `${shown}\n`,
   });
   return problem;
+}
+
+/** Who asks, as far as limits go: the address the connection comes from. A forwarded one is not believed. */
+export function clientOf({ socket }: IncomingMessage): string {
+  return socket.remoteAddress ?? '';
 }
 
 /** Sets the headers that tell where this node stands. */

@@ -14,12 +14,22 @@ export class FrameCache {
   readonly #service: ConfigService;
   readonly #frames = new LRUCache<string, Buffer>({ maxSize: MAX_BYTES, sizeCalculation: (frame) => frame.byteLength + 200 });
 
+  /** Of the batch asked for last, with all of its changes. */
+  #latest: { readonly batch: ConfigBatch; readonly frame: Buffer } | undefined;
+
   constructor(service: ConfigService) {
     this.#service = service;
   }
 
   /** The `change` frame of those changes of `batch` that a stream wants. */
   changeFrame(batch: ConfigBatch, changes: readonly ConfigChange[]): Buffer {
+    if (changes.length < batch.derived.length) return this.#frameOf(batch, changes);
+    // Thousands of streams ask for it in a row.
+    if (this.#latest?.batch !== batch) this.#latest = { batch, frame: this.#frameOf(batch, changes) };
+    return this.#latest.frame;
+  }
+
+  #frameOf(batch: ConfigBatch, changes: readonly ConfigChange[]): Buffer {
     const cursor = formatCursor(this.#service.cursorAt(batch.revision));
     const name = changes.length === batch.derived.length ? cursor : `${cursor} ${nameSelection(batch.derived, changes)}`;
     const known = this.#frames.get(name);

@@ -9,7 +9,7 @@ import { renderChange, renderItem } from '../store/render-item.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
 import { jsonAnswer, NO_STORE, REVALIDATE, type Answer } from './answer.ts';
 import { ifNoneMatch, parseWriteCondition } from './conditions.ts';
-import { send, sendJson, type Exchange } from './exchange.ts';
+import { clientOf, send, sendJson, type Exchange } from './exchange.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition } from './position.ts';
 import { parsePutBody } from './put-body.ts';
@@ -66,7 +66,9 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
     const { signal } = exchange;
-    await polls.wait({ filter: { keys: [key], prefixes: [] }, waitMs: preferredMs, signal, evaluate: differs, onReset: () => true });
+    const filter = { keys: [key], prefixes: [] };
+    const client = clientOf(request);
+    await polls.wait({ filter, waitMs: preferredMs, signal, client, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';
   // A 404 was held for too.
@@ -117,6 +119,7 @@ async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, p
     filter: { keys: [key], prefixes: [] },
     waitMs,
     signal,
+    client: clientOf(request),
     evaluate: (batch) => {
       if (known !== undefined) return eventSince(service, key, known);
       const change = batch?.derived.findLast((candidate) => candidate.key === key);

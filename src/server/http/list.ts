@@ -9,7 +9,7 @@ import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService } f
 import { renderValue } from '../store/render-item.ts';
 import { NO_STORE, REVALIDATE } from './answer.ts';
 import { ifNoneMatch } from './conditions.ts';
-import { send, sendJson, type Exchange } from './exchange.ts';
+import { clientOf, send, sendJson, type Exchange } from './exchange.ts';
 import { parseFilter, parsePrefix } from './filter.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition, cursorGone, locateForPoll } from './position.ts';
@@ -199,7 +199,7 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
     const collected = collect();
     return collected.changes.length > 0 ? collected : undefined;
   };
-  const found = await polls.wait({ filter, waitMs, signal, onReset: gone, evaluate });
+  const found = await polls.wait({ filter, waitMs, signal, client: clientOf(request), onReset: gone, evaluate });
   if (signal.aborted) return;
   // Between the end of the wait and here the mirror may have moved: what the cursor passes is told.
   const { changes, cursor, gap } = found ?? collect();

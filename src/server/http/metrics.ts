@@ -1,23 +1,38 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { ResetReason } from '../../core/item.ts';
 import type { ConfigService } from '../config-service.ts';
+import type { HeldKind, RefusalReason } from './admission.ts';
 import { RequestTimes } from './request-times.ts';
 
+/** Metrics of several processes that answer as one. */
+export interface SharedMetrics {
+  /** Adds those of this process, under a label of its own. */
+  join(own: Registry): void;
+  /** Those of all; undefined if the others do not answer. */
+  read(): Promise<string | undefined>;
+}
+
 export interface Metrics {
-  readonly registry: Registry;
+  readonly contentType: string;
+  /** In Prometheus' text format. */
+  read(): Promise<string>;
   countRequest(route: string, method: string, status: number, seconds: number): void;
   countReset(reason: ResetReason): void;
   countListenerError(): void;
+  countRefusal(kind: HeldKind, reason: RefusalReason): void;
 }
 
 export interface MetricSources {
   readonly service: ConfigService;
   readonly streams: () => number;
   readonly polls: () => number;
+  readonly waitingSnapshots: () => number;
+  /** Default: those of this process alone. */
+  readonly shared?: SharedMetrics | undefined;
 }
 
 /** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
-export function createMetrics({ service, streams, polls }: MetricSources): Metrics {
+export function createMetrics({ service, streams, polls, waitingSnapshots, shared }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -27,6 +42,12 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
     name: 'attune_resets_total',
     help: 'Streams told that their position is of no use',
     labelNames: ['reason'] as const,
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'attune_refused_total',
+    help: 'Streams and long-polls sent away because a limit was reached, of the node or of the client',
+    labelNames: ['kind', 'reason'] as const,
     registers,
   });
   const listenerErrors = new Counter({
@@ -48,6 +69,7 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
   };
   gauge('attune_streams', 'Open event streams', streams);
   gauge('attune_polls', 'Held long-polls', polls);
+  gauge('attune_snapshots_waiting', 'Streams whose snapshot waits for a place', waitingSnapshots);
   gauge('attune_keys', 'Keys in the mirror', () => service.keys);
   gauge('attune_skipped_keys', 'Stored keys outside the grammar of keys', () => service.skippedKeys);
   gauge('attune_mirror_revision', 'Revision of the mirror', () => service.revision);
@@ -55,10 +77,13 @@ export function createMetrics({ service, streams, polls }: MetricSources): Metri
   gauge('attune_live', '1 while the mirror is fed by the store', () => (service.state === 'live' ? 1 : 0));
   gauge('attune_window_batches', 'Batches that can be replayed', () => service.window.size);
   gauge('attune_window_bytes', 'Bytes of the batches that can be replayed', () => service.window.bytes);
+  shared?.join(registry);
   return {
-    registry,
+    contentType: registry.contentType,
+    read: async () => (await shared?.read()) ?? registry.metrics(),
     countRequest: (route, method, status, seconds) => requests.count(route, method, status, seconds),
     countReset: (reason) => resets.labels(reason).inc(),
     countListenerError: () => listenerErrors.inc(),
+    countRefusal: (kind, reason) => refusals.labels(kind, reason).inc(),
   };
 }

@@ -1,4 +1,5 @@
 import type { ConfigService } from '../config-service.ts';
+import type { AdmissionLimits } from './admission.ts';
 
 export interface StatusSources {
   readonly service: ConfigService;
@@ -7,10 +8,11 @@ export interface StatusSources {
   readonly storeHosts: readonly string[];
   readonly streams: () => number;
   readonly polls: () => number;
+  readonly admission: AdmissionLimits;
 }
 
 /** `GET /status`: one object for operators and tools. */
-export function statusOf({ service, version, storeHosts, streams, polls }: StatusSources): Readonly<Record<string, unknown>> {
+export function statusOf({ service, version, storeHosts, streams, polls, admission }: StatusSources): Readonly<Record<string, unknown>> {
   const { provider } = service;
   return {
     version,
@@ -28,7 +30,7 @@ export function statusOf({ service, version, storeHosts, streams, polls }: Statu
     polls: polls(),
     keys: service.keys,
     skippedKeys: service.skippedKeys,
-    limits: { ...service.limits, maxKeyBytes: 512 },
+    limits: { ...service.limits, maxKeyBytes: 512, ...admission },
     history: provider.capabilities.history,
   };
 }

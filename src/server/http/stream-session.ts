@@ -7,6 +7,8 @@ import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService, type ConfigSubscriber } from '../config-service.ts';
 import type { BoundedConnection } from './bounded-connection.ts';
 import type { FrameCache } from './frame-cache.ts';
+import type { Places } from './places.ts';
+import type { Turn, Turns } from '../turns.ts';
 import { encodeComment, encodeFrame } from './frames.ts';
 
 const MAX_SNAPSHOT_ITEMS = 256;
@@ -26,6 +28,9 @@ export interface StreamSessionOptions {
   readonly connection: BoundedConnection;
   readonly filter: Filter;
   readonly frames: FrameCache;
+  readonly turns: Turns;
+  /** For snapshots. */
+  readonly places: Places;
   readonly now: () => number;
   /** A reader that takes nothing for this long is closed. */
   readonly stallMs: number;
@@ -41,10 +46,13 @@ export interface StreamSessionOptions {
  *     snapshot ─all sent→ replay ─window's end→ (synced) live;  live ─no room→ replay ─drained, window's end→ live
  *     any ─position lost→ reset, snapshot;  twice slow → sent away
  */
-export class StreamSession implements ConfigSubscriber {
+export class StreamSession implements ConfigSubscriber, Turn {
   readonly #options: StreamSessionOptions;
   #position: Revision;
   #snapshot: SnapshotInProgress | undefined;
+  /** A snapshot is due and waits for its place. */
+  #awaitsPlace = false;
+  #leavePlace: () => void = () => undefined;
   #isSynced = false;
   #sentCount = 0;
   /** At the window's end with room to write: the next batch goes out at once. */
@@ -54,6 +62,9 @@ export class StreamSession implements ConfigSubscriber {
   #wasSlow = false;
   #isEnded = false;
   #isPumping = false;
+  #isWaiting = false;
+  /** Quiet for so long that it must say something. */
+  #owesSign = false;
   #stall: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
   #wroteAt: number;
@@ -82,25 +93,41 @@ export class StreamSession implements ConfigSubscriber {
       this.#position = Math.max(this.#position, firstVersionOf(batch) - 1) as Revision;
       this.#isCurrent = false;
     }
-    this.#pump();
+    this.#requestTurn();
   }
 
   onReset(reason: ResetReason): void {
     if (this.#isEnded) return;
     this.#beginReset(reason);
-    this.#pump();
+    this.#requestTurn();
   }
 
   onState(state: ServiceState, since: number): void {
     if (this.#isEnded || (state !== 'stale' && state !== 'live')) return;
     this.#pendingStatus = encodeStatus(state, since);
-    this.#pump();
+    this.#requestTurn();
   }
 
   /** Called now and then: keeps a quiet stream alive and its position young. */
   beat(quietMs: number): void {
-    const { service, now, connection } = this.#options;
-    if (this.#isEnded || now() - this.#wroteAt < quietMs || !connection.hasRoom) return;
+    if (this.#isEnded || this.#options.now() - this.#wroteAt < quietMs) return;
+    this.#owesSign = true;
+    this.#requestTurn();
+  }
+
+  takeTurn(): void {
+    this.#isWaiting = false;
+    this.#pump();
+  }
+
+  #requestTurn(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#options.turns.request(this);
+  }
+
+  #sendSign(): void {
+    const { service } = this.#options;
     if (this.#isCurrent && service.revision > this.#position) {
       this.#position = service.revision;
       this.#write(encodeFrame('bookmark', `{"revision":${this.#position}}`, this.#cursor()));
@@ -121,6 +148,7 @@ export class StreamSession implements ConfigSubscriber {
     this.#forgetStall();
     if (this.#turn) clearImmediate(this.#turn);
     this.#snapshot = undefined;
+    this.#leavePlace();
   }
 
   #beginReset(reason: ResetReason): void {
@@ -130,12 +158,22 @@ export class StreamSession implements ConfigSubscriber {
   }
 
   #beginSnapshot(): void {
-    const { service, filter } = this.#options;
-    const view = service.view();
-    const keys = service.keysOf(view, filter);
-    this.#snapshot = { view, keys, next: keys.next(), count: 0 };
     this.#isSynced = false;
     this.#isCurrent = false;
+    this.#snapshot = undefined;
+    this.#leavePlace();
+    this.#awaitsPlace = true;
+    let isAtOnce = true;
+    this.#leavePlace = this.#options.places.request(() => {
+      const { service, filter } = this.#options;
+      const view = service.view();
+      const keys = service.keysOf(view, filter);
+      this.#awaitsPlace = false;
+      this.#snapshot = { view, keys, next: keys.next(), count: 0 };
+      // Else whoever began it goes on to send.
+      if (!isAtOnce) this.#requestTurn();
+    });
+    isAtOnce = false;
   }
 
   /** Writes as much as there is room for. */
@@ -144,7 +182,7 @@ export class StreamSession implements ConfigSubscriber {
     this.#isPumping = true;
     try {
       if (this.#options.connection.hasRoom) this.#forgetStall();
-      for (let turns = 0; this.#options.connection.hasRoom && !this.#isCurrent && !this.#isEnded; turns++) {
+      for (let turns = 0; this.#hasToSend(); turns++) {
         if (turns >= BATCHES_PER_TURN) {
           this.#turn = setImmediate(() => {
             this.#turn = undefined;
@@ -155,10 +193,16 @@ export class StreamSession implements ConfigSubscriber {
         this.#sendNext();
       }
       if (this.#pendingStatus && this.#options.connection.hasRoom && !this.#isEnded) this.#sendStatus(this.#pendingStatus);
+      if (this.#owesSign && this.#options.connection.hasRoom && !this.#isEnded) this.#sendSign();
       if (!this.#options.connection.hasRoom && !this.#isEnded) this.#awaitRoom();
     } finally {
       this.#isPumping = false;
     }
+  }
+
+  #hasToSend(): boolean {
+    if (this.#isEnded || this.#isCurrent || !this.#options.connection.hasRoom) return false;
+    return !this.#awaitsPlace || this.#pendingReset !== undefined || this.#pendingStatus !== undefined;
   }
 
   #sendNext(): void {
@@ -198,6 +242,7 @@ export class StreamSession implements ConfigSubscriber {
     if (items.length > 0) this.#write(encodeFrame('snapshot', `{"revision":${snapshot.view.revision},"items":[${items.join(',')}]}`));
     if (!isDone) return;
     this.#snapshot = undefined;
+    this.#leavePlace();
     this.#position = snapshot.view.revision;
     this.#sentCount = snapshot.count;
     this.#sendSynced();
@@ -239,6 +284,7 @@ export class StreamSession implements ConfigSubscriber {
   }
 
   #write(frame: Buffer): void {
+    this.#owesSign = false;
     this.#wroteAt = this.#options.now();
     this.#options.connection.write(frame);
   }

@@ -4,11 +4,14 @@ import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigService, Located } from '../config-service.ts';
 import { BoundedConnection, STREAM_HEADERS } from './bounded-connection.ts';
-import { announcePosition, send, singleHeader, type Exchange } from './exchange.ts';
+import { Admission } from './admission.ts';
+import { announcePosition, clientOf, send, singleHeader, type Exchange } from './exchange.ts';
 import { describeFilter, parseFilter } from './filter.ts';
 import { FrameCache } from './frame-cache.ts';
 import { encodeComment, encodeFrame, encodeRetry } from './frames.ts';
+import { Places } from './places.ts';
 import { parseQuery } from './query.ts';
+import { Turns } from '../turns.ts';
 import { StreamSession } from './stream-session.ts';
 
 const QUIET_MS = 15_000;
@@ -23,7 +26,13 @@ export interface StreamsOptions {
   readonly random?: () => number;
   /** A reader that takes nothing for this long is closed. Default 30,000. */
   readonly stallMs?: number;
+  /** A snapshot keeps its place for so long at most. Default 5,000. */
+  readonly placeMs?: number | undefined;
   readonly onReset?: (reason: ResetReason) => void;
+  /** Shared with whatever else is told of every change. Default: their own. */
+  readonly turns?: Turns;
+  /** Default: one with the default limits. */
+  readonly admission?: Admission;
 }
 
 /** All streams of one node, with one heartbeat for all. */
@@ -34,6 +43,9 @@ export class Streams {
   readonly #random: () => number;
   readonly #stallMs: number;
   readonly #onReset: (reason: ResetReason) => void;
+  readonly #turns: Turns;
+  readonly #admission: Admission;
+  readonly #places: Places;
   readonly #sessions = new Set<StreamSession>();
   readonly #heartbeat: NodeJS.Timeout;
   #isDraining = false;
@@ -45,10 +57,18 @@ export class Streams {
     this.#random = options.random ?? Math.random;
     this.#stallMs = options.stallMs ?? STALL_MS;
     this.#onReset = options.onReset ?? (() => undefined);
+    this.#turns = options.turns ?? new Turns();
+    this.#admission = options.admission ?? new Admission();
+    this.#places = new Places(this.#admission.limits.maxSnapshots, options.placeMs);
     this.#heartbeat = setInterval(() => {
       for (const session of this.#sessions) session.beat(QUIET_MS);
     }, BEAT_EVERY_MS);
     this.#heartbeat.unref();
+  }
+
+  /** Streams whose snapshot waits until others have had theirs. */
+  get waitingSnapshots(): number {
+    return this.#places.waiting;
   }
 
   get size(): number {
@@ -84,14 +104,28 @@ export class Streams {
     await new Promise<void>((resolve) => session.once('connected', resolve));
     if (!connection.isWritable) return;
     connection.write(encodeComment(`attune: watching ${describeFilter(filter)}`));
-    connection.write(encodeRetry(this.#retryMs()));
-    await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+    const isAdmitted = this.#admit(connection, clientOf(request));
+    const retryMs = isAdmitted ? this.#retryMs() : this.#admission.retryMs();
+    // Plain EventSources know only this one.
+    connection.write(encodeRetry(retryMs));
+    if (isAdmitted) await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+    else this.#sendAway(connection, retryMs);
+  }
+
+  /** True if there is a place for another stream. */
+  #admit(connection: BoundedConnection, client: string): boolean {
+    try {
+      connection.onClose(this.#admission.enter('stream', client));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Sends every client away, spread over `spreadMs`, and lets no new one in. */
   drain(spreadMs: number): void {
     this.#isDraining = true;
-    for (const session of [...this.#sessions]) session.goAway(this.#random() * spreadMs);
+    for (const session of this.#sessions) this.#turns.request({ takeTurn: () => session.goAway(this.#random() * spreadMs) });
   }
 
   close(): void {
@@ -123,6 +157,8 @@ export class Streams {
         connection,
         filter,
         frames: this.#frames,
+        turns: this.#turns,
+        places: this.#places,
         now: this.#now,
         stallMs: this.#stallMs,
         onReset: this.#onReset,
@@ -132,7 +168,7 @@ export class Streams {
     );
     const unsubscribe = this.#service.subscribe(filter, session);
     this.#sessions.add(session);
-    connection.request.signal.addEventListener('abort', () => {
+    connection.onClose(() => {
       unsubscribe();
       this.#sessions.delete(session);
       session.dispose();
@@ -146,8 +182,8 @@ export class Streams {
     return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, { signal });
   }
 
-  #sendAway(connection: BoundedConnection): void {
-    connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(this.#retryMs()) })));
+  #sendAway(connection: BoundedConnection, retryMs = this.#retryMs()): void {
+    connection.write(encodeFrame('goaway', JSON.stringify({ retryMs: Math.round(retryMs) })));
     connection.end(this.#stallMs);
   }
 

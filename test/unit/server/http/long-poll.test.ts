@@ -32,6 +32,7 @@ function hold(polls: LongPolls, options: Partial<PollOptions<string>> = {}): Hel
     filter: everything,
     waitMs: 30_000,
     signal: new AbortController().signal,
+    client: '127.0.0.1',
     evaluate: () => undefined,
     onReset: () => 'reset',
     ...options,
@@ -57,7 +58,7 @@ describe('the time of a poll', () => {
     'of %d ms ends a little before it is over, never after, wherever the dice fall',
     async (waitMs) => {
       for (const dice of [0, 0.5, 0.999_999]) {
-        const polls = new LongPolls(service, () => dice);
+        const polls = new LongPolls({ service, random: () => dice });
         const held = hold(polls, { waitMs });
         const earliest = Math.max(0, Math.floor(waitMs - 20 - Math.min(waitMs / 16, 500)));
         await vi.advanceTimersByTimeAsync(Math.max(0, earliest - 1));
@@ -71,7 +72,7 @@ describe('the time of a poll', () => {
   );
 
   it('of nothing is answered at once and looked at once', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     const evaluate = vi.fn(() => undefined);
     await expect(hold(polls, { waitMs: 0, evaluate }).answer).resolves.toBeUndefined();
     expect(evaluate).toHaveBeenCalledTimes(1);
@@ -81,7 +82,7 @@ describe('the time of a poll', () => {
 
 describe('a poll', () => {
   it('looks once more at its end, while it still hears of changes', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     const registered: number[] = [];
     const { answer } = hold(polls, {
       waitMs: 1_000,
@@ -96,7 +97,7 @@ describe('a poll', () => {
   });
 
   it('is registered before the state is compared: a change in between is seen', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     let isRegistered: boolean | undefined;
     const { answer } = hold(polls, {
       evaluate: () => {
@@ -109,7 +110,7 @@ describe('a poll', () => {
   });
 
   it('looks at every batch that matches until it has an answer', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     const seen: (string | undefined)[] = [];
     const { answer } = hold(polls, {
       filter: { keys: ['wanted', 'too'], prefixes: [] },
@@ -125,7 +126,7 @@ describe('a poll', () => {
   });
 
   it('is settled once and leaves no timer, listener or subscription', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     const gone = new AbortController();
     const remove = vi.spyOn(gone.signal, 'removeEventListener');
     const evaluate = vi.fn((batch: unknown) => (batch ? 'changed' : undefined));
@@ -140,7 +141,7 @@ describe('a poll', () => {
   });
 
   it('ends when its client is gone', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     const gone = new AbortController();
     const held = hold(polls, { signal: gone.signal });
     gone.abort();
@@ -149,13 +150,13 @@ describe('a poll', () => {
   });
 
   it('of a client that is gone before it begins is not held', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     await expect(hold(polls, { signal: AbortSignal.abort() }).answer).resolves.toBeUndefined();
     expect(polls.size).toBe(0);
   });
 
   it('fails with what looking at the state throws, at once and later', async () => {
-    const polls = new LongPolls(service);
+    const polls = new LongPolls({ service });
     await expect(
       hold(polls, {
         evaluate: () => {
@@ -177,7 +178,7 @@ describe('a poll', () => {
 });
 
 it('all polls are answered when the node drains', async () => {
-  const polls = new LongPolls(service);
+  const polls = new LongPolls({ service });
   const held = [hold(polls), hold(polls), hold(polls)];
   expect(polls.size).toBe(3);
   polls.releaseAll();

@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MemoryProvider } from '../../../../src/providers/memory/memory-provider.ts';
 import { ConfigService } from '../../../../src/server/config-service.ts';
 import type { BoundedConnection } from '../../../../src/server/http/bounded-connection.ts';
+import { Places } from '../../../../src/server/http/places.ts';
+import { Turns } from '../../../../src/server/turns.ts';
 import { FrameCache } from '../../../../src/server/http/frame-cache.ts';
 import { StreamSession } from '../../../../src/server/http/stream-session.ts';
 
@@ -72,7 +74,16 @@ describe('a stream whose reader is slow', () => {
     pipe = new Pipe(4);
     const connection = pipe as unknown as BoundedConnection;
     const frames = new FrameCache(service);
-    const options = { service, connection, filter: EVERYTHING, frames, now: () => 0, stallMs: STALL_MS };
+    const options = {
+      service,
+      connection,
+      filter: EVERYTHING,
+      frames,
+      turns: new Turns(),
+      places: new Places(32),
+      now: () => 0,
+      stallMs: STALL_MS,
+    };
     session = new StreamSession({ ...options, onReset: () => undefined, onTooSlow: () => undefined }, service.revision);
     service.subscribe(EVERYTHING, session);
     session.start(undefined, false);
