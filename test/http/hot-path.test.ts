@@ -194,9 +194,10 @@ class Requests {
 
   #request(isFirst: boolean, isLast: boolean): string {
     const method = this.#often(['GET'], ['HEAD', 'HEAD', 'OPTIONS', 'POST', 'PROPFIND', 'DELETE']);
-    const key = this.#one(KEYS);
+    const isList = method !== 'DELETE' && this.#random.below(3) === 0;
+    const key = isList ? LIST : this.#one(KEYS);
     const query = method === 'DELETE' ? '?ifVersion=0' : this.#often(['', '?raw'], QUERIES);
-    const path = this.#path(key) + query;
+    const path = isList ? this.#often(LISTS, ODD_LISTS) : this.#path(key) + query;
     const version = isLast && this.#isRare() ? '1.0' : '1.1';
     const connection = isLast
       ? [version === '1.0' ? '' : 'Connection: close']
@@ -296,6 +297,36 @@ class Requests {
     return this.#random.below(8) === 0;
   }
 }
+
+/** Stands for the list among keys: its entity tag is the position of the node. */
+const LIST = '';
+
+const LISTS = [
+  '/api/v1/configs',
+  '/api/v1/configs?prefix=app/',
+  '/api/v1/configs?prefix=app%2F&limit=1',
+  '/api/v1/configs?limit=2&after=app/x',
+  '/api/v1/configs?raw',
+  '/api/v1/configs?keysOnly&prefix=',
+  '/api/v1/configs?delimiter=/',
+  '/api/v1/configs?prefix=none/',
+];
+
+const ODD_LISTS = [
+  ...['?', '?&', '?pretty', '?prefix=app/&pretty=1', '?raw&pretty', '?pretty=maybe', '?%70retty', '?prefix=pretty', '?limit=0', '?limit=x'],
+  ...['?prefx=a', '?prefix=a&prefix=b', '?limit=1&limit=2', '?prefix=%ff', '?prefix=//', '?prefix=%00', '?delimiter=:', '?raw&keysOnly'],
+  ...[
+    '?consistency=strong',
+    '?consistency=cached',
+    '?consistency=x',
+    '?minRevision=1',
+    '?minRevision=999999',
+    '?minRevision=x',
+    '?cursor=x',
+  ],
+  ...['?watch&wait=0s', '?watch=false', '?watch=0&limit=1', '?wait=0s', '?since=a-1', '?key=app/x', '?prefix=app/#x', '#', '#?raw'],
+  ...['/', '?limit=1&after=%E4%BD%A0', '?prefix=APP/', '?PREFIX=app/', '?raw=true&prefix=x', '?after=zzz', '?limit=10001'],
+].map((rest) => `/api/v1/configs${rest}`);
 
 const QUERIES = [
   ...[
@@ -438,7 +469,8 @@ const ODD_HEADERS: readonly (readonly string[])[] = [
 /** Sends random pipelines while what is stored changes. */
 async function compareAtRandom(pair: Pair, name: string, rounds: number, isChanging: boolean): Promise<void> {
   const random = seededRandom(`the hot path, ${name}`);
-  const requests = new Requests(random, (key) => `"${pair.service.rendered(key as ConfigKey)?.etag ?? 'a-1'}"`);
+  const etagOf = (key: string): string => (key === LIST ? pair.service.cursor : (pair.service.rendered(key as ConfigKey)?.etag ?? 'a-1'));
+  const requests = new Requests(random, (key) => `"${etagOf(key)}"`);
   for (let round = 0; round < rounds; round++) {
     if (isChanging && random.below(4) === 0) {
       const key = KEYS[random.below(KEYS.length)]!;

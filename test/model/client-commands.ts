@@ -220,9 +220,8 @@ const catchUp: fc.Arbitrary<ClientStep> = fc.constant({ text: 'heal', run: async
  */
 const rollBack = fc.nat({ max: 100 }).map((part): ClientStep => ({
   text: `roll the store back to ${part} %`,
-  run: async ({ cluster, clients }) => {
+  run: async ({ cluster }) => {
     await cluster.store.rollBack(Math.floor((cluster.store.position.revision * part) / 100));
-    for (const client of clients) client.forgetOwn();
     await Promise.all(cluster.nodes.map((node) => cluster.caughtUp(node)));
   },
 }));

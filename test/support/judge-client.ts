@@ -191,10 +191,16 @@ interface Knowledge {
   readonly history: TrueHistory | undefined;
   readonly revision: number;
   readonly items: ReadonlyMap<string, TrueItem>;
-  /** Versions it had from the answer to a write of its own before the stream told of them. */
-  readonly ahead: ReadonlyMap<string, number>;
+  /** Writes of its own that it had from their answers, before the stream told of them. */
+  readonly ahead: ReadonlyMap<string, Ahead>;
   /** States before this one are behind it. */
   readonly next: number;
+}
+
+interface Ahead {
+  readonly version: number;
+  /** What the stream said of the key so far: what it is again if the write turns out to be lost. */
+  readonly told: TrueItem | undefined;
 }
 
 const NOTHING: Knowledge = { history: undefined, revision: 0, items: new Map(), ahead: new Map(), next: 0 };
@@ -209,13 +215,20 @@ function judgeExplanation(histories: readonly TrueHistory[], record: ClientRecor
   let possible: readonly Knowledge[] = [NOTHING];
   const positions = (): string => [...new Set(possible.map(({ revision }) => revision))].join(' or ');
   for (const batch of batches.values()) {
-    const next = withSilentStates(histories, record, possible).flatMap((knowledge) => [
-      ...follow(knowledge, batch, record),
-      ...takeOwn(histories, knowledge, batch, record),
-      ...adopt(histories, record, knowledge).flatMap(({ knowledge: adopted, difference }) =>
-        sameCalls(difference, batch) ? [adopted] : [],
-      ),
-    ]);
+    const known = withSilentStates(histories, record, possible);
+    const after = (calls: readonly Heard[]): readonly Knowledge[] =>
+      known.flatMap((knowledge) => [
+        ...follow(knowledge, calls, record),
+        ...takeOwn(histories, knowledge, calls, record),
+        ...adopt(histories, record, knowledge).flatMap(({ knowledge: adopted, difference }) =>
+          sameCalls(difference, calls) ? [adopted] : [],
+        ),
+      ]);
+    // A frame, or a state, may show as well that writes were lost.
+    const withLost = batch.flatMap((_, at) =>
+      (at === 0 ? known : after(batch.slice(0, at))).flatMap((knowledge) => lose(knowledge, batch.slice(at), record)),
+    );
+    const next = [...after(batch), ...(histories.length > 1 ? withLost : [])];
     if (next.length === 0) {
       const calls = batch.map(({ type, key, version }) => `${type} ${key} at ${version}`).join(', ');
       blame('Explained', `${calls} neither follows revision ${positions()} nor is the difference to a state that was sent`);
@@ -231,7 +244,12 @@ function judgeExplanation(histories: readonly TrueHistory[], record: ClientRecor
 }
 
 const nameOf = (histories: readonly TrueHistory[], { history, revision, ahead, next }: Knowledge): string =>
-  JSON.stringify([history ? histories.indexOf(history) : -1, revision, [...ahead].sort(), next]);
+  JSON.stringify([
+    history ? histories.indexOf(history) : -1,
+    revision,
+    [...ahead].toSorted(([one], [other]) => compareBytes(one, other)),
+    next,
+  ]);
 
 function unique(histories: readonly TrueHistory[], possible: readonly Knowledge[]): readonly Knowledge[] {
   return [...new Map(possible.map((knowledge) => [nameOf(histories, knowledge), knowledge])).values()];
@@ -271,27 +289,52 @@ function trueCalls(
   knowledge: Knowledge,
   end: number,
   { filter }: ClientRecord,
-): { readonly calls: readonly Call[]; readonly items: Map<string, TrueItem> } {
-  const { history, revision, ahead } = knowledge;
+): { readonly calls: readonly Call[] } & Pick<Knowledge, 'items' | 'ahead'> {
+  const { history, revision } = knowledge;
   const items = new Map(knowledge.items);
-  if (!history) return { calls: [], items };
+  const ahead = new Map(knowledge.ahead);
+  if (!history) return { calls: [], items, ahead };
   const calls = revisionsBetween(history, revision, end + 1, filter).flatMap((at) =>
     changesAt(history, at, filter).flatMap(({ key, content }): Call[] => {
-      if (at <= (ahead.get(key) ?? 0)) return [];
+      const own = ahead.get(key);
+      if (own && at < own.version) {
+        ahead.set(key, { ...own, told: content === undefined ? undefined : { version: at, content } });
+        return [];
+      }
+      ahead.delete(key);
+      if (at === own?.version && items.get(key)?.content === content) return [];
       const type = content === undefined ? 'deleted' : items.has(key) ? 'updated' : 'created';
       if (content === undefined) return items.delete(key) ? [{ type, key, version: at, content }] : [];
       items.set(key, { version: at, content });
       return [{ type, key, version: at, content }];
     }),
   );
-  return { calls, items };
+  return { calls, items, ahead };
 }
 
 /** The batch as all true changes that follow what is known. */
 function follow(knowledge: Knowledge, batch: readonly Heard[], record: ClientRecord): readonly Knowledge[] {
   const revision = Math.max(...batch.map(({ version }) => version));
-  const { calls, items } = trueCalls(knowledge, revision, record);
-  return sameCalls(calls, batch) ? [{ ...knowledge, revision, items }] : [];
+  const { calls, items, ahead } = trueCalls(knowledge, revision, record);
+  return sameCalls(calls, batch) ? [{ ...knowledge, revision, items, ahead }] : [];
+}
+
+/** The batch as the return to what the stream had told, of keys with writes of its own that the history it is in does not have. */
+function lose(knowledge: Knowledge, batch: readonly Heard[], { filter }: ClientRecord): readonly Knowledge[] {
+  const items = new Map(knowledge.items);
+  const ahead = new Map(knowledge.ahead);
+  for (const { key, type, version, content } of batch) {
+    const own = ahead.get(key);
+    const shown = items.get(key);
+    if (!own || content !== own.told?.content || (own.told && version !== own.told.version)) return [];
+    if (type !== (own.told ? (shown ? 'updated' : 'created') : 'deleted')) return [];
+    const isThere = knowledge.history && changesAt(knowledge.history, own.version, filter).some((change) => change.key === key);
+    if (isThere && shown?.version === own.version) return [];
+    ahead.delete(key);
+    if (own.told) items.set(key, own.told);
+    else items.delete(key);
+  }
+  return [{ ...knowledge, items, ahead }];
 }
 
 /** The batch as the answer to a write of the client's own, heard before the stream told of it. */
@@ -313,7 +356,7 @@ function takeOwn(
     {
       ...knowledge,
       items: new Map(knowledge.items).set(key, { version, content }),
-      ahead: new Map(knowledge.ahead).set(key, version),
+      ahead: new Map(knowledge.ahead).set(key, { version, told: (knowledge.ahead.get(key) ?? { told: knowledge.items.get(key) }).told }),
     },
   ];
 }
@@ -332,13 +375,13 @@ function adopt(histories: readonly TrueHistory[], { filter, snapshots }: ClientR
       const history = histories[index];
       if (!history) return [];
       const items = stateAt(history, revision, filter);
-      const ahead = new Map<string, number>();
+      const ahead = new Map<string, Ahead>();
       // What a write of its own has brought is newer than the state, if the state is of the same history.
       if (knowledge.history === undefined || knowledge.history === history) {
-        for (const [key, version] of knowledge.ahead) {
+        for (const [key, { version }] of knowledge.ahead) {
           const own = knowledge.items.get(key);
           if (version <= revision || !own) continue;
-          ahead.set(key, version);
+          ahead.set(key, { version, told: items.get(key) });
           items.set(key, own);
         }
       }

@@ -21,7 +21,6 @@ export class RecordedClient implements AsyncDisposable {
   readonly #prefixes: readonly string[];
   readonly #heard: Heard[] = [];
   readonly #ownVersions = new Set<number>();
-  #lastOwn = 0;
   /** What `get` answered when it was last asked. */
   readonly #shown = new Map<string, string | undefined>();
   #override: string | undefined;
@@ -94,21 +93,9 @@ export class RecordedClient implements AsyncDisposable {
     try {
       const { version } = await this.config.set(key, value, { signal: AbortSignal.timeout(100) });
       this.#ownVersions.add(version);
-      this.#lastOwn = version;
     } catch (error) {
       if (!isAttuneError(error) && !(error instanceof DOMException)) throw error;
     }
-  }
-
-  /** True while it may hold a write of its own that no stream has told it of. */
-  get isAhead(): boolean {
-    const { status } = this.config;
-    return this.#lastOwn > ('revision' in status ? status.revision : 0);
-  }
-
-  /** The store was put back: versions begin again. */
-  forgetOwn(): void {
-    this.#lastOwn = 0;
   }
 
   record(): ClientRecord {

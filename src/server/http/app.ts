@@ -9,7 +9,7 @@ import type { AdmissionLimits } from './admission.ts';
 import { EVERY_ANSWER, NO_STORE } from './answer.ts';
 import { send, sendJson, sendProblem, type Exchange } from './exchange.ts';
 import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts';
-import { getItems } from './list.ts';
+import { getItems, LIST_PATH } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
 import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
@@ -94,7 +94,7 @@ export function createApp(options: AppOptions): Express {
     PUT: (exchange, request) => putItem(exchange, key(request), Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)),
     DELETE: (exchange, request) => deleteItem(exchange, key(request)),
   });
-  route('/api/v1/configs', '/api/v1/configs', { GET: (exchange) => getItems(exchange, polls) });
+  route(LIST_PATH, LIST_PATH, { GET: (exchange) => getItems(exchange, polls) });
   route('/api/v1/watch', '/api/v1/watch', { GET: (exchange) => streams.open(exchange) });
   const simple = (path: string, answer: (exchange: Exchange) => void | Promise<void>): void =>
     route(path, path, {

@@ -2,11 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
-import { EVERY_ANSWER, jsonAnswer, positionHeaders, type Answer } from './answer.ts';
+import { EVERY_ANSWER, jsonAnswer, positionHeaders } from './answer.ts';
 import { matchesEtag } from './conditions.ts';
+import { LIST_PATH } from './list.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
 import type { Metrics } from './metrics.ts';
-import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
+import { PreparedAnswer } from './prepared-answer.ts';
+import { PreparedPages } from './prepared-pages.ts';
+import { createRequestIds, observe } from './observation.ts';
 import { isForOwnHost, type BrowserRules } from './security.ts';
 import { LIVENESS, readinessHealth, type Health } from './status.ts';
 
@@ -26,12 +29,11 @@ type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', PreparedAnswer>
 
 /** Items whose answers are kept. Then all are made anew: cheaper than to know which was used last. */
 const MAX_PREPARED = 10_000;
-/** Up to this length a body is kept as a string, one character a byte, which goes out in one piece with its head. */
-const MAX_STRING_BYTES = 1_024;
 const RAW = '?raw';
+const LIST_QUERY = `${LIST_PATH}?`;
 
 /**
- * Answers the requests that are made most, reads of one item and health, before Express, with the same bytes. The rules are those of the slow
+ * Answers the requests that are made most, reads of one item, lists and health, before Express, with the same bytes. The rules are those of the slow
  * path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error.
  */
 export function createHotPath(options: HotPathOptions): HotPath {
@@ -39,6 +41,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
   if (options.rules.corsOrigins.length > 0) return () => false;
   const { service, rules, isDraining } = options;
   const items = new PreparedItems();
+  const pages = new PreparedPages(service);
   const head = new Head(service);
   const requestIdOf = createRequestIds();
   const alive = prepareHealth(LIVENESS);
@@ -60,19 +63,26 @@ export function createHotPath(options: HotPathOptions): HotPath {
     return items.get(item, isUnchanged ? 'unchanged' : isRaw ? 'raw' : 'json');
   };
 
+  const readPage = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
+    if (headers.accept?.toLowerCase().includes('text/event-stream')) return undefined;
+    service.requireReadable();
+    return pages.get(url, headers['if-none-match']);
+  };
+
   const answer = (request: IncomingMessage, response: ServerResponse): boolean => {
     const startedAt = performance.now();
     const { url = '', method, headers } = request;
     if (method !== 'GET' && method !== 'HEAD') return false;
     const isItem = url.startsWith(ITEMS_PATH);
-    const check = isItem ? undefined : health.get(url);
-    if ((!isItem && !check) || !isForOwnHost(request, rules) || isDraining()) return false;
-    const found = check ? check() : readItem(url, request);
+    const isList = url === LIST_PATH || url.startsWith(LIST_QUERY);
+    const check = isItem || isList ? undefined : health.get(url);
+    if ((!isItem && !isList && !check) || !isForOwnHost(request, rules) || isDraining()) return false;
+    const found = check ? check() : isItem ? readItem(url, request) : readPage(url, request);
     if (!found) return false;
     const given = headers['x-request-id'];
     const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
     response.writeHead(found.status, found.headersAfter(head.current, requestId));
-    observe(options, request, response, { requestId, startedAt, route: () => (isItem ? ITEM_ROUTE : url) });
+    observe(options, request, response, { requestId, startedAt, route: () => (isItem ? ITEM_ROUTE : isList ? LIST_PATH : url) });
     if (found.body === undefined || method === 'HEAD') response.end();
     else response.end(found.body, 'latin1');
     return true;
@@ -105,34 +115,6 @@ class Head {
     if (state === 'live' && this.#cursor === cursor) return this.#headers;
     this.#cursor = state === 'live' ? cursor : undefined;
     this.#headers = Object.entries({ ...EVERY_ANSWER, ...positionHeaders(this.#service) }).flat();
-    return this.#headers;
-  }
-}
-
-/** An answer as node:http sends it fastest: one flat list of headers, the body at once. */
-class PreparedAnswer {
-  readonly status: number;
-  readonly body: string | Buffer | undefined;
-  readonly #own: readonly string[];
-  #head: readonly string[] | undefined;
-  #headers: string[] = [];
-
-  constructor({ status, headers = {}, body }: Answer) {
-    this.status = status;
-    this.#own = Object.entries(headers).flat();
-    if (body === undefined) return;
-    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
-    this.#own = [...this.#own, 'Content-Length', String(bytes.byteLength)];
-    this.body = bytes.byteLength <= MAX_STRING_BYTES ? bytes.toString('latin1') : bytes;
-  }
-
-  /** All headers: valid until the next call, which writes the next id over this one. */
-  headersAfter(head: readonly string[], requestId: string): string[] {
-    if (this.#head !== head) {
-      this.#head = head;
-      this.#headers = [REQUEST_ID, '', ...head, ...this.#own];
-    }
-    this.#headers[1] = requestId;
     return this.#headers;
   }
 }

@@ -7,13 +7,15 @@ import type { Revision } from '../../core/revision.ts';
 import type { MirrorView } from '../cache/mirror.ts';
 import { firstVersionOf, selectChanges, type ConfigBatch, type ConfigService } from '../config-service.ts';
 import { renderValue } from '../store/render-item.ts';
-import { NO_STORE, REVALIDATE } from './answer.ts';
+import { jsonAnswer, NO_STORE, REVALIDATE, type Answer } from './answer.ts';
 import { ifNoneMatch } from './conditions.ts';
 import { clientOf, send, sendJson, type Exchange } from './exchange.ts';
 import { parseFilter, parsePrefix } from './filter.ts';
 import type { LongPolls } from './long-poll.ts';
 import { awaitPosition, cursorGone, locateForPoll } from './position.ts';
 import { parseQuery, type Query } from './query.ts';
+
+export const LIST_PATH = '/api/v1/configs';
 
 const DEFAULT_LIMIT = 1_000;
 const MAX_LIMIT = 10_000;
@@ -42,6 +44,8 @@ const PARAMETERS = {
 type ListQuery = Query<keyof typeof PARAMETERS>;
 
 const ONLY_WATCH = ['key', 'since', 'wait'] as const;
+/** Whoever gives one waits, or wants more than what is here. */
+const NOT_PLAIN = [...ONLY_WATCH, 'consistency', 'minRevision', 'cursor'] as const;
 const ONLY_LIST = ['delimiter', 'limit', 'after', 'keysOnly', 'raw', 'cursor'] as const;
 
 /** `GET /configs`: a page of items, or a long-poll for the changes of many keys. */
@@ -69,6 +73,29 @@ export async function getItems(exchange: Exchange, polls: LongPolls): Promise<vo
 
 function listItems(exchange: Exchange, query: ListQuery): void {
   const { service, request } = exchange;
+  const { headers, text } = readList(service, query, (etag) => ifNoneMatch(request, etag) === true);
+  if (text) sendJson(exchange, 200, text, headers);
+  else send(exchange, { status: 304, headers });
+}
+
+/**
+ * The answer to a list that is the same until the node moves on; undefined for one that waits for something, or is to be indented.
+ * @throws {AttuneError} INVALID_ARGUMENT
+ */
+export function plainListAnswer(service: ConfigService, url: string): Answer | undefined {
+  const query = parseQuery(url, PARAMETERS);
+  if (query.flag('watch') || NOT_PLAIN.some((name) => query.has(name)) || url.includes('pretty')) return undefined;
+  const { headers, text } = readList(service, query, () => false);
+  return text && jsonAnswer(200, Buffer.concat([text, LINE_FEED]), headers);
+}
+
+interface ListRead {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Undefined: who asks has it. */
+  readonly text: Buffer | undefined;
+}
+
+function readList(service: ConfigService, query: ListQuery, isKnown: (etag: string) => boolean): ListRead {
   const prefixes = query.all('prefix');
   if (prefixes.length > 1) throw new AttuneError('INVALID_ARGUMENT', 'a list has one prefix; for several use watch, or ask several times');
   const [isRaw, isKeysOnly] = [query.flag('raw'), query.flag('keysOnly')];
@@ -85,7 +112,7 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   const etag = service.cursor;
   const caching = query.get('consistency') === 'strong' ? NO_STORE : REVALIDATE;
   const headers: Record<string, string> = { ETag: `"${etag}"`, 'Cache-Control': caching };
-  if (ifNoneMatch(request, etag)) return send(exchange, { status: 304, headers });
+  if (isKnown(etag)) return { headers, text: undefined };
 
   const view = service.view();
   const page = collectPage(service, view, {
@@ -98,11 +125,11 @@ function listItems(exchange: Exchange, query: ListQuery): void {
   });
   const next = page.last === undefined ? undefined : nextUrl(query, prefix, limit, page.last, first ?? etag);
   if (next !== undefined) headers['Link'] = `<${next}>; rel="next"`;
-  if (isRaw) return sendJson(exchange, 200, Buffer.concat([Buffer.from('{'), ...joined(page.items), Buffer.from('}')]), headers);
+  if (isRaw) return { headers, text: Buffer.concat([Buffer.from('{'), ...joined(page.items), Buffer.from('}')]) };
   const head = `{"revision":${view.revision},"cursor":${JSON.stringify(first ?? etag)},"items":[`;
   const folders = delimiter === undefined ? '' : `,"prefixes":${JSON.stringify(page.folders)}`;
   const tail = `]${folders}${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}}`;
-  sendJson(exchange, 200, Buffer.concat([Buffer.from(head), ...joined(page.items), Buffer.from(tail)]), headers);
+  return { headers, text: Buffer.concat([Buffer.from(head), ...joined(page.items), Buffer.from(tail)]) };
 }
 
 interface PageOptions {
@@ -172,6 +199,7 @@ function nextUrl(query: ListQuery, prefix: string, limit: number, last: string, 
 }
 
 const COMMA = Buffer.from(',');
+const LINE_FEED = Buffer.from('\n');
 const joined = (parts: readonly Buffer[]): Buffer[] => parts.flatMap((part, index) => (index === 0 ? [part] : [COMMA, part]));
 
 /** Long-poll for many: always 200, empty at the end, with a cursor that has advanced. */
