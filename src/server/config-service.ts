@@ -257,6 +257,11 @@ export class ConfigService {
     return batch?.derived.findLast((change) => change.key === key && change.version === version);
   }
 
+  /** Differs after every change of the mirror. */
+  get stamp(): number {
+    return this.#cache.mirror.stamp;
+  }
+
   /** The state at one revision, immutable. */
   view(): MirrorView {
     return this.#cache.view();

@@ -29,6 +29,8 @@ type PreparedItem = Partial<Record<'json' | 'raw' | 'unchanged', PreparedAnswer>
 
 /** Items whose answers are kept. Then all are made anew: cheaper than to know which was used last. */
 const MAX_PREPARED = 10_000;
+/** Larger ones, with their path, are not kept. */
+const MAX_PREPARED_BYTES = 2_048;
 const RAW = '?raw';
 const LIST_QUERY = `${LIST_PATH}?`;
 
@@ -40,7 +42,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
   // Pages of other origins are told more, by a package.
   if (options.rules.corsOrigins.length > 0) return () => false;
   const { service, rules, isDraining } = options;
-  const items = new PreparedItems();
+  const items = new PreparedItems(service);
   const pages = new PreparedPages(service);
   const head = new Head(service);
   const requestIdOf = createRequestIds();
@@ -51,16 +53,16 @@ export function createHotPath(options: HotPathOptions): HotPath {
   ]);
 
   const readItem = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
-    const isRaw = url.endsWith(RAW);
-    const path = isRaw ? url.slice(0, -RAW.length) : url;
     // A preference may be one to wait.
-    if (path.includes('?') || headers['prefer'] !== undefined) return undefined;
+    if (headers['prefer'] !== undefined) return undefined;
     service.requireReadable();
-    const item = service.rendered(keyOfPath(path));
-    if (!item) return undefined;
+    const found = items.find(url);
+    if (!found) return undefined;
+    const { item, form, answers } = found;
     const noneMatch = headers['if-none-match'];
     const isUnchanged = noneMatch !== undefined && (noneMatch === item.entityTag || matchesEtag(noneMatch, item.etag));
-    return items.get(item, isUnchanged ? 'unchanged' : isRaw ? 'raw' : 'json');
+    const wanted = isUnchanged ? 'unchanged' : form;
+    return (answers[wanted] ??= new PreparedAnswer(itemAnswer(item, wanted)));
   };
 
   const readPage = (url: string, { headers }: IncomingMessage): PreparedAnswer | undefined => {
@@ -119,23 +121,43 @@ class Head {
   }
 }
 
-class PreparedItems {
-  #items = new WeakMap<RenderedItem, PreparedItem>();
-  #count = 0;
+/** What a path was found to name, in one state of the mirror. */
+interface FoundItem {
+  stamp: number;
+  readonly item: RenderedItem;
+  readonly form: 'json' | 'raw';
+  readonly answers: PreparedItem;
+}
 
-  get(item: RenderedItem, form: keyof PreparedItem): PreparedAnswer {
-    const known = this.#items.get(item) ?? this.#add(item);
-    return (known[form] ??= new PreparedAnswer(itemAnswer(item, form)));
+/** Items by the path that was asked for. */
+class PreparedItems {
+  readonly #service: ConfigService;
+  readonly #byUrl = new Map<string, FoundItem>();
+
+  constructor(service: ConfigService) {
+    this.#service = service;
   }
 
-  #add(item: RenderedItem): PreparedItem {
-    if (this.#count === MAX_PREPARED) {
-      this.#items = new WeakMap();
-      this.#count = 0;
+  /** Undefined if there is no item, or the path is not a plain one. @throws {AttuneError} INVALID_KEY */
+  find(url: string): FoundItem | undefined {
+    const { stamp } = this.#service;
+    const known = this.#byUrl.get(url);
+    if (known?.stamp === stamp) return known;
+    const form = url.endsWith(RAW) ? 'raw' : 'json';
+    const path = form === 'raw' ? url.slice(0, -RAW.length) : url;
+    if (path.includes('?')) return undefined;
+    const item = this.#service.rendered(keyOfPath(path));
+    if (known && known.item === item) {
+      known.stamp = stamp;
+      return known;
     }
-    this.#count++;
-    const added: PreparedItem = {};
-    this.#items.set(item, added);
-    return added;
+    if (known) this.#byUrl.delete(url);
+    if (!item) return undefined;
+    const found: FoundItem = { stamp, item, form, answers: {} };
+    // Of a large one the look-up is the least.
+    if (item.json.byteLength + url.length > MAX_PREPARED_BYTES) return found;
+    if (this.#byUrl.size >= MAX_PREPARED) this.#byUrl.clear();
+    this.#byUrl.set(url, found);
+    return found;
   }
 }
