@@ -121,7 +121,7 @@ export class Feed {
       const snapshot = await this.#firstList(target, signal);
       if (snapshot.revision >= target && !guard.accepts(snapshot, target)) throw new HistoryEnded('the store lost the mark just set');
       this.#target = target;
-      mirror.replace(snapshot);
+      mirror.load(snapshot);
       this.#loaded = true;
       sink.loaded(snapshot);
       return;
@@ -136,7 +136,7 @@ export class Feed {
       const snapshot = await provider.list(prefix, { signal });
       // The new history and its name are taken over in one step, so that no position of the old one is ever called by it.
       if (!guard.accepts(snapshot, snapshot.revision)) throw new HistoryEnded('the mark of the history changed while listing');
-      mirror.replace(snapshot);
+      mirror.load(snapshot);
       this.#target = snapshot.revision;
       this.#isMarked = true;
       sink.replaced(snapshot);

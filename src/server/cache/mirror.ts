@@ -1,6 +1,5 @@
 import BTreeModule from 'sorted-btree';
 import {
-  compareBytes,
   ProtocolError,
   REVISION_ZERO,
   type Revision,
@@ -8,6 +7,7 @@ import {
   type StoredEntry,
   type StoredSnapshot,
 } from '../../core/provider.ts';
+import { KeyOrder } from './key-order.ts';
 
 // The package is CommonJS with a default export beside named ones.
 const BTree = BTreeModule.default;
@@ -55,7 +55,8 @@ export type RevisionOfDeletion = (key: string, after: MirrorView) => Revision | 
  */
 export class Mirror implements MirrorView {
   readonly #revisionOfDeletion: RevisionOfDeletion;
-  #entries: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
+  readonly #order = new KeyOrder();
+  #entries: Entries = new BTree<string, StoredEntry>(undefined, this.#order.compare);
   #revision = REVISION_ZERO;
   #stamp = 0;
   #lastChange: MirrorChange | undefined;
@@ -122,7 +123,7 @@ export class Mirror implements MirrorView {
     const changes = this.#changesOf(batch);
     this.#stamp++;
     for (const change of changes) {
-      if (change.after) this.#entries.set(change.key, change.after);
+      if (change.after) this.#put(this.#entries, change.after);
       else this.#entries.delete(change.key);
       if (!this.#lastChange || change.revision >= this.#lastChange.revision) this.#lastChange = change;
     }
@@ -141,19 +142,33 @@ export class Mirror implements MirrorView {
     return snapshot.entries.some((entry) => deniesEntry(this.#revision, this.#entries.get(entry.key), entry));
   }
 
+  /** Takes over `snapshot`, whatever was known before. */
+  load(snapshot: StoredSnapshot): void {
+    const entries: Entries = new BTree<string, StoredEntry>(undefined, this.#order.compare);
+    for (const entry of snapshot.entries) this.#put(entries, entry);
+    this.#entries = entries;
+    this.#stamp++;
+    this.#lastChange = newestOf(entries);
+    this.#revision = snapshot.revision;
+    this.#view = undefined;
+  }
+
   /** Takes over `snapshot` and returns the difference as one batch with `gap: true`; undefined if there is none. */
   replace(snapshot: StoredSnapshot): AppliedBatch | undefined {
     const before = this.#entries;
     const known = this.#revision;
-    const after: Entries = new BTree<string, StoredEntry>(undefined, compareBytes);
-    for (const entry of snapshot.entries) after.set(entry.key, entry);
-    const changes = differenceOf(before, after, { known, revision: snapshot.revision, revisionOfDeletion: this.#revisionOfDeletion });
-    this.#entries = after;
-    this.#stamp++;
-    this.#lastChange = newestOf(after);
-    this.#revision = snapshot.revision;
-    this.#view = undefined;
+    this.load(snapshot);
+    const changes = differenceOf(before, this.#entries, {
+      known,
+      revision: snapshot.revision,
+      revisionOfDeletion: this.#revisionOfDeletion,
+    });
     return changes.length === 0 ? undefined : { revision: snapshot.revision, changes, gap: true, relistedAfter: known };
+  }
+
+  #put(entries: Entries, entry: StoredEntry): void {
+    this.#order.admit(entry.key);
+    entries.set(entry.key, entry);
   }
 
   #changesOf(batch: StoredBatch): MirrorChange[] {

@@ -81,7 +81,7 @@ export class Streams {
    * @throws {AttuneError} INVALID_ARGUMENT, INVALID_KEY
    */
   async open(exchange: Exchange): Promise<void> {
-    const { request, response, signal } = exchange;
+    const { request, response } = exchange;
     const query = parseQuery(request.url ?? '', { prefix: 'many', key: 'many', since: 'single', snapshot: 'flag' });
     const filter = parseFilter(query.all('key'), query.all('prefix'));
     const since = query.get('since');
@@ -108,7 +108,7 @@ export class Streams {
     const retryMs = isAdmitted ? this.#retryMs() : this.#admission.retryMs();
     // Plain EventSources know only this one.
     connection.write(encodeRetry(retryMs));
-    if (isAdmitted) await this.#begin(connection, filter, cursor, wantsSnapshot, signal);
+    if (isAdmitted) await this.#begin(connection, filter, cursor, wantsSnapshot, exchange);
     else this.#sendAway(connection, retryMs);
   }
 
@@ -137,13 +137,13 @@ export class Streams {
     filter: Filter,
     cursor: Cursor | 'unreadable' | undefined,
     wantsSnapshot: boolean,
-    signal: AbortSignal,
+    exchange: Exchange,
   ): Promise<void> {
     const { state } = this.#service;
     if (this.#isDraining || state === 'connecting' || state === 'closed') return this.#sendAway(connection);
     let located: Located;
     try {
-      located = await this.#locate(cursor, signal);
+      located = await this.#locate(cursor, exchange);
     } catch {
       // The store could not be asked, or this node did not catch up: another one may do better.
       return this.#sendAway(connection);
@@ -177,9 +177,9 @@ export class Streams {
     session.start('reset' in located ? located.reset : undefined, cursor === undefined && wantsSnapshot);
   }
 
-  async #locate(cursor: Cursor | 'unreadable' | undefined, signal: AbortSignal): Promise<Located> {
+  async #locate(cursor: Cursor | 'unreadable' | undefined, exchange: Exchange): Promise<Located> {
     if (cursor === 'unreadable') return { reset: 'epoch' };
-    return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, { signal });
+    return cursor === undefined ? { position: this.#service.revision } : this.#service.locateCaughtUp(cursor, { signal: exchange.signal });
   }
 
   #sendAway(connection: BoundedConnection, retryMs = this.#retryMs()): void {
