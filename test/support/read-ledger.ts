@@ -79,13 +79,16 @@ export class ReadLedger {
       .filter(([, times]) => times > MAX_REPEATS)
       .map(([cursor, times]) => `${times} polls from ${cursor} were answered with a later position`);
     let position: string | undefined;
+    let isRefused = false;
     for (const [index, request] of this.requests.entries()) {
       const previous = this.requests[index - 1];
-      // Pages, one after the other, begin where a poll was told that its position is of no use.
+      // Pages, one after the other, begin where a poll was told that its position is of no use; a stream that was given up before it may arrive
+      // in between.
       const isListing = previous?.kind === 'list' || (previous !== undefined && this.#completing.has(previous));
-      const isAnew = request.cursor === undefined && !(request.kind === 'list' && (isListing || (previous && this.#refused.has(previous))));
+      const isAnew = request.cursor === undefined && !(request.kind === 'list' && (isListing || isRefused));
       if (isAnew && position !== undefined) relapses.push(`request ${index} asked for the whole state, the client was at ${position}`);
       if (!this.#completing.has(request)) position = request.cursor ?? position;
+      if (request.kind === 'poll') isRefused = this.#refused.has(request);
     }
     return relapses;
   }
