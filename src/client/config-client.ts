@@ -28,6 +28,9 @@ export interface ChangesOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Before servers that could not say are asked again. */
+const CONFIRM_AGAIN_MS = 5_000;
+
 interface Feed {
   readonly prefix: string;
   readonly changes: ChangeFeed<ReadChange>;
@@ -56,8 +59,8 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   readonly #feeds = new Set<Feed>();
   readonly #calls = new Set<AbortLink>();
   #writer: Promise<Writer> | undefined;
-  /** Whether writes ahead of this connection are of its history was asked. */
-  #isConfirmed = false;
+  /** When it is asked next whether writes ahead of this connection are of its history. */
+  #confirmAt = 0;
   #closing: Promise<void> | undefined;
 
   /** Checks the options; nothing is sent before `start`. @throws {InvalidArgumentError} */
@@ -101,7 +104,7 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
         this.#report(error);
       },
       onStep: (before, after) => {
-        if (after.phase.name !== before.phase.name) this.#isConfirmed = false;
+        if (after.phase.name !== before.phase.name) this.#confirmAt = 0;
         this.#passWrites(after);
         this.#tellReady();
         this.#echo.tick();
@@ -344,10 +347,14 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
   #passWrites({ position, phase }: SyncState): void {
     if (!position || !this.#replica.newestAhead()) return;
     this.#publish(this.#replica.passed(position.revision));
-    if (phase.name !== 'live' || this.#isConfirmed || !this.#replica.newestAhead()) return;
-    this.#isConfirmed = true;
+    const { clock } = this.#options;
+    if (phase.name !== 'live' || clock.now() < this.#confirmAt || !this.#replica.newestAhead()) return;
+    this.#confirmAt = Number.POSITIVE_INFINITY;
     const confirm = async (): Promise<void> => (await this.#loadWriter()).confirm();
-    void confirm().catch((error: unknown) => this.#report(error));
+    void confirm().catch((error: unknown) => {
+      this.#confirmAt = clock.now() + CONFIRM_AGAIN_MS;
+      this.#report(error);
+    });
   }
 
   #publish(changes: readonly SeenChange[]): void {

@@ -80,7 +80,11 @@ export class ConfigService {
     this.layout = createLayout(options.namespace);
     this.limits = resolveLimits(options);
     this.#epochs = new EpochKeeper(options.provider, this.layout.epochKey);
-    this.#items = new RenderedItems(this.layout, (version) => this.etagOf(version));
+    this.#items = new RenderedItems(
+      this.layout,
+      (version) => this.etagOf(version),
+      () => this.#epochs.chain[0]?.id,
+    );
     this.#cache = new StoreCache({
       provider: options.provider,
       prefix: this.layout.root,

@@ -54,7 +54,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const store = providerOf(settings);
   if (settings.workers > 1) return serveWithWorkers(settings, store, print);
   await serveNode(settings, store, {
-    log: createLog({ level: settings.logLevel, dir: settings.logDir }),
+    log: logOf(settings),
     announce: (banner) => banner.forEach(print),
     nextStop: nextSignal,
     onStopping: () => exitAtNextSignal(),
@@ -95,7 +95,7 @@ async function serveWithWorkers(settings: ServerSettings, store: ProviderAtUrl, 
 async function serveAsWorker(settings: ServerSettings, link: WorkerLink): Promise<void> {
   try {
     await serveNode(settings, providerOf(settings), {
-      log: createLog({ level: settings.logLevel, dir: settings.logDir, worker: link.id }),
+      log: logOf(settings, link.id),
       announce: (banner) => link.announce(banner),
       nextStop: () => link.stop,
       // The primary ends it.
@@ -185,6 +185,16 @@ function once<Value>(): { readonly settled: Promise<Value>; readonly settle: (va
   let settle: (value: Value) => void = () => undefined;
   const settled = new Promise<Value>((resolve) => (settle = resolve));
   return { settled, settle };
+}
+
+function logOf({ logLevel: level, logDir: dir }: ServerSettings, worker?: number): Logger {
+  try {
+    return createLog({ level, dir, worker });
+  } catch (error) {
+    throw new ServeError(`cannot keep log files in ${dir ?? ''}: ${(error as Error).message}; choose another --log-dir`, 1, {
+      cause: error,
+    });
+  }
 }
 
 function settingsOf(options: ServeOptions): ServerSettings {

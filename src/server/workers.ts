@@ -71,28 +71,38 @@ export async function runWorkers({ count, log, onServing, stop }: WorkersOptions
   };
   const start = (id: number): void => {
     const startedAt = performance.now();
-    const worker = cluster.fork({ [WORKER_ENV]: String(id) });
+    const worker = fork(id);
+    if (!worker) return replace(id, startedAt, {});
     running.add(worker);
     worker.on('message', (message: unknown) => {
       if (isOurs(message)) void hear(worker, message as WorkerMessage);
     });
-    // One that cannot be told anything is gone, which is heard below.
-    worker.on('error', () => undefined);
-    worker.once('exit', (code, signal) => {
-      running.delete(worker);
-      if (isStopping) {
-        if (running.size === 0) resolveAllGone();
-        return;
-      }
-      crashes = performance.now() - startedAt >= GOOD_AFTER_MS ? 0 : crashes + 1;
-      const delayMs = crashes === 0 ? 0 : backoffMs(crashes - 1, DEFAULT_BACKOFF);
-      log.error({ worker: id, code, signal, delayMs }, 'a worker ended by itself; another one takes its place');
-      const timer = setTimeout(() => {
-        timers.delete(timer);
-        start(id);
-      }, delayMs);
-      timers.add(timer);
-    });
+    const gone = (how: object): void => {
+      if (!running.delete(worker)) return;
+      if (!isStopping) replace(id, startedAt, how);
+      else if (running.size === 0) resolveAllGone();
+    };
+    worker.once('exit', (code, signal) => gone({ code, signal }));
+    // One that never came to be does not exit. Any other that cannot be told anything is about to.
+    worker.on('error', (error) => worker.process.pid === undefined && gone({ cause: error.message }));
+  };
+  const fork = (id: number): Worker | undefined => {
+    try {
+      return cluster.fork({ [WORKER_ENV]: String(id) });
+    } catch (error) {
+      log.error({ worker: id, err: error }, 'no process can be started');
+      return undefined;
+    }
+  };
+  const replace = (id: number, startedAt: number, how: object): void => {
+    crashes = performance.now() - startedAt >= GOOD_AFTER_MS ? 0 : crashes + 1;
+    const delayMs = crashes === 0 ? 0 : backoffMs(crashes - 1, DEFAULT_BACKOFF);
+    log.error({ worker: id, ...how, delayMs }, 'a worker ended by itself; another one takes its place');
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      start(id);
+    }, delayMs);
+    timers.add(timer);
   };
 
   for (let id = 1; id <= count; id++) start(id);
@@ -130,8 +140,13 @@ export function linkToPrimary(env: Readonly<Record<string, string | undefined>>)
   let asked = 0;
   // The terminal, and systemd, send a signal to every process: the primary says when.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
+  // Else Node.js would end it at once when the primary is gone.
+  if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
   const stop = new Promise<undefined>((resolve) => {
-    process.once('disconnect', () => resolve(undefined));
+    process.once('disconnect', () => {
+      resolve(undefined);
+      for (const answer of waiting.values()) answer(undefined);
+    });
     process.on('message', (message: unknown) => {
       if (!isOurs(message)) return;
       const told = message as PrimaryMessage;
@@ -155,7 +170,8 @@ export function linkToPrimary(env: Readonly<Record<string, string | undefined>>)
         const asking = ++asked;
         const text = await new Promise<string | undefined>((resolve) => {
           waiting.set(asking, resolve);
-          send({ attune: 'metrics', id: asking });
+          if (process.connected) send({ attune: 'metrics', id: asking });
+          else resolve(undefined);
         });
         waiting.delete(asking);
         return text;

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { ConfigClient } from '../../src/client/index.ts';
 import { DEFAULT_ADMISSION } from '../../src/server/http/admission.ts';
@@ -66,6 +67,28 @@ describe('a stream above a limit', () => {
 });
 
 const toCancel = (timer: NodeJS.Timeout) => (): void => clearTimeout(timer);
+
+describe('requests in one piece on one connection', () => {
+  const COUNT = 50;
+
+  test.each([
+    ['streams', '/api/v1/watch', 'streams'],
+    ['polls', '/api/v1/configs?watch&wait=120s', 'polls'],
+  ] as const)('%s give their places back when it ends, whether or not it was their turn', async (_name, path, kind) => {
+    await using service = await HttpService.start({ admission: { maxStreams: COUNT, maxPolls: COUNT } });
+    const socket = connect(service.port, '127.0.0.1');
+    socket.on('error', () => undefined).write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(COUNT));
+    await eventually(() => expect(service.server[kind].size).toBe(COUNT));
+    socket.destroy();
+    await eventually(() => expect(service.server[kind].size).toBe(0));
+    await (await service.stream()).until('synced');
+    const poll = service.get('/api/v1/configs?watch');
+    await held(service, 1);
+    await service.set('a', 1);
+    expect((await poll).status).toBe(200);
+    expect(await metric(service, 'attune_refused_total')).toBe(0);
+  });
+});
 
 describe('a long-poll above a limit', () => {
   test.each([

@@ -74,8 +74,8 @@ export class BoundedConnection extends Connection {
     if (!this.isWritable) return;
     const { socket, chunkedEncoding } = this.#res;
     // The response's own `write` frames every chunk anew, for three times the cost. It waits for those before it on the same connection.
-    const isNext = socket && this.#res.writableLength === socket.writableLength;
-    if (!isNext || frame.byteLength > MAX_COPIED_BYTES) this.#res.write(frame);
+    const isNext = socket?.writable && this.#res.writableLength === socket.writableLength;
+    if (!socket || !isNext || frame.byteLength > MAX_COPIED_BYTES) this.#res.write(frame);
     else socket.write(chunkedEncoding ? chunkOf(frame) : frame);
   }
 
@@ -96,7 +96,8 @@ export class BoundedConnection extends Connection {
   }
 
   destroy(): void {
-    this.#res.destroy();
+    // One that waits for the answers before it has no socket of its own yet.
+    (this.#res.socket ?? this.#res.req.socket).destroy();
   }
 
   /** Hears once when the stream is over, whoever ended it. */

@@ -12,7 +12,8 @@ const MAX_NAMED_PLACES = 16;
 /** Frames by batch and selection of its changes: one that many streams send is encoded once and its bytes are shared. */
 export class FrameCache {
   readonly #service: ConfigService;
-  readonly #frames = new LRUCache<string, Buffer>({ maxSize: MAX_BYTES, sizeCalculation: (frame) => frame.byteLength + 200 });
+  // Twice: as it is, and as a chunk of HTTP.
+  readonly #frames = new LRUCache<string, Buffer>({ maxSize: MAX_BYTES, sizeCalculation: (frame) => 2 * frame.byteLength + 200 });
 
   /** Of the batch asked for last, with all of its changes. */
   #latest: { readonly batch: ConfigBatch; readonly frame: Buffer } | undefined;

@@ -79,14 +79,15 @@ function listItems(exchange: Exchange, query: ListQuery): void {
 }
 
 /**
- * The answer to a list that is the same until the node moves on; undefined for one that waits for something, or is to be indented.
+ * The answer to a list that is the same until the node moves on, a 304 if it `isKnown`; undefined for one that waits for something, or is to be
+ * indented.
  * @throws {AttuneError} INVALID_ARGUMENT
  */
-export function plainListAnswer(service: ConfigService, url: string): Answer | undefined {
+export function plainListAnswer(service: ConfigService, url: string, isKnown: boolean): Answer | undefined {
   const query = parseQuery(url, PARAMETERS);
   if (query.flag('watch') || NOT_PLAIN.some((name) => query.has(name)) || url.includes('pretty')) return undefined;
-  const { headers, text } = readList(service, query, () => false);
-  return text && jsonAnswer(200, Buffer.concat([text, LINE_FEED]), headers);
+  const { headers, text } = readList(service, query, () => isKnown);
+  return text ? jsonAnswer(200, Buffer.concat([text, LINE_FEED]), headers) : { status: 304, headers };
 }
 
 interface ListRead {

@@ -13,8 +13,7 @@ const PAGE_BYTES = 1_000;
 interface PreparedPage {
   /** Where the node stood. */
   readonly cursor: string;
-  readonly full: PreparedAnswer;
-  readonly unchanged: PreparedAnswer;
+  readonly answer: PreparedAnswer;
 }
 
 /** Pages of lists by what was asked for, each good until the node moves on. */
@@ -23,7 +22,7 @@ export class PreparedPages {
   readonly #pages = new LRUCache<string, PreparedPage>({
     maxSize: MAX_BYTES,
     maxEntrySize: MAX_PAGE_BYTES,
-    sizeCalculation: ({ full }, url) => full.bytes + 2 * url.length + PAGE_BYTES,
+    sizeCalculation: ({ answer }, url) => answer.bytes + 2 * url.length + PAGE_BYTES,
   });
 
   constructor(service: ConfigService) {
@@ -33,21 +32,13 @@ export class PreparedPages {
   /** The answer to a list; undefined if it is no plain one. @throws {AttuneError} INVALID_ARGUMENT */
   get(url: string, ifNoneMatch: string | undefined): PreparedAnswer | undefined {
     const { cursor } = this.#service;
-    const known = this.#pages.get(url);
-    const page = known?.cursor === cursor ? known : this.#prepare(url, cursor);
-    return page && (ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, cursor) ? page.unchanged : page.full);
-  }
-
-  #prepare(url: string, cursor: string): PreparedPage | undefined {
-    const answer = plainListAnswer(this.#service, url);
-    if (!answer) return undefined;
-    const { ETag = '', 'Cache-Control': caching = '' } = answer.headers ?? {};
-    const page: PreparedPage = {
-      cursor,
-      full: new PreparedAnswer(answer),
-      unchanged: new PreparedAnswer({ status: 304, headers: { ETag, 'Cache-Control': caching } }),
-    };
-    this.#pages.set(url, page);
-    return page;
+    const isKnown = ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, cursor);
+    const page = this.#pages.get(url);
+    if (!isKnown && page?.cursor === cursor) return page.answer;
+    // That nothing has changed is told without looking at what there is.
+    const answer = plainListAnswer(this.#service, url, isKnown);
+    const prepared = answer && new PreparedAnswer(answer);
+    if (prepared && !isKnown) this.#pages.set(url, { cursor, answer: prepared });
+    return prepared;
   }
 }

@@ -39,16 +39,24 @@ const SLOT_BYTES = 500;
 export class RenderedItems {
   readonly #layout: Layout;
   readonly #etagOf: (version: Revision) => string;
+  readonly #oldestLink: () => string | undefined;
+  #knownLink: string | undefined;
   // The raw form shares its bytes with the mirror.
   readonly #slots = new LRUCache<ConfigKey, Slot>({ maxSize: MAX_BYTES, sizeCalculation: ({ item }) => item.json.length + SLOT_BYTES });
 
-  constructor(layout: Layout, etagOf: (version: Revision) => string) {
+  /** `oldestLink`: the first link of the chain that `etagOf` goes by. */
+  constructor(layout: Layout, etagOf: (version: Revision) => string, oldestLink: () => string | undefined = () => undefined) {
     this.#layout = layout;
     this.#etagOf = etagOf;
+    this.#oldestLink = oldestLink;
   }
 
   /** The item as `view` has it; undefined if it has none. */
   get(key: ConfigKey, view: MirrorView): RenderedItem | undefined {
+    // Entity tags of old versions change when the link of the chain that covered them is forgotten.
+    const oldest = this.#oldestLink();
+    if (oldest !== this.#knownLink) this.#slots.clear();
+    this.#knownLink = oldest;
     const slot = this.#slots.get(key);
     if (slot?.stamp === view.stamp) return slot.item;
     const value = view.get(this.#layout.valueKey(key));

@@ -1,5 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { collectGarbage } from '../../support/collect-garbage.ts';
 import { BURST_MS, Turns } from '../../../src/server/turns.ts';
 
 /** Each look at the clock is a millisecond: a burst is of as many turns. */
@@ -60,6 +61,27 @@ describe('turns', () => {
       expect(taken).toEqual([0]);
     });
     expect(taken).toEqual([0, 1]);
+  });
+
+  test('leave nothing behind under a load that never ends', async () => {
+    const { taken, request } = create();
+    let isOver = false;
+    let alive = 0;
+    const registry = new FinalizationRegistry(() => alive--);
+    for (let name = 0; name < BURST_MS * 3; name++) {
+      const again = (): void => {
+        const load = { again };
+        registry.register(load, undefined);
+        alive++;
+        if (!isOver) request(name, () => load.again());
+      };
+      request(name, again);
+    }
+    while (taken.length < 40_000) await nextRound();
+    collectGarbage();
+    // Those that wait, and a burst or two; not all that ever were.
+    await expect.poll(() => alive, { timeout: 10_000 }).toBeLessThan(5_000);
+    isOver = true;
   });
 
   test('that throw are told and harm no other', async () => {

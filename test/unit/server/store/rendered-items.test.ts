@@ -92,3 +92,19 @@ describe('a rendered item', () => {
     expect(item?.kind).toBe('bytes');
   });
 });
+
+it('is rendered anew when the oldest link of the history is another one: its entity tag may be', () => {
+  let link = 'e';
+  const items = new RenderedItems(
+    layout,
+    (version) => `${link}-${version}`,
+    () => link,
+  );
+  const [key] = KEYS;
+  const mirror = new Mirror();
+  mirror.load({ revision: at(5), entries: [entry(layout.valueKey(key!), '1', 5)] });
+  const first = items.get(key!, mirror);
+  expect([first?.etag, items.get(key!, mirror)]).toEqual(['e-5', first]);
+  link = 'f';
+  expect(items.get(key!, mirror)?.etag).toBe('f-5');
+});
