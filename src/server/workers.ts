@@ -123,12 +123,12 @@ export function killWorkers(): void {
 export interface WorkerLink {
   /** From 1. */
   readonly id: number;
-  /** Settles when the primary asks to stop, or is gone. */
+  /** Settles when the primary asks to stop. Where that is gone Node.js ends the process at once. */
   readonly stop: Promise<undefined>;
   announce(banner: readonly string[]): void;
   fail(failure: WorkerFailure): Promise<void>;
   readonly metrics: SharedMetrics;
-  /** Lets go of the primary, so that the process can end. */
+  /** Lets go of the primary, which ends the process. */
   close(): void;
 }
 
@@ -140,13 +140,7 @@ export function linkToPrimary(env: Readonly<Record<string, string | undefined>>)
   let asked = 0;
   // The terminal, and systemd, send a signal to every process: the primary says when.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
-  // Else Node.js would end it at once when the primary is gone.
-  if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
   const stop = new Promise<undefined>((resolve) => {
-    process.once('disconnect', () => {
-      resolve(undefined);
-      for (const answer of waiting.values()) answer(undefined);
-    });
     process.on('message', (message: unknown) => {
       if (!isOurs(message)) return;
       const told = message as PrimaryMessage;
@@ -170,8 +164,7 @@ export function linkToPrimary(env: Readonly<Record<string, string | undefined>>)
         const asking = ++asked;
         const text = await new Promise<string | undefined>((resolve) => {
           waiting.set(asking, resolve);
-          if (process.connected) send({ attune: 'metrics', id: asking });
-          else resolve(undefined);
+          send({ attune: 'metrics', id: asking });
         });
         waiting.delete(asking);
         return text;
