@@ -4,6 +4,7 @@ import { ConfigClient } from '../../src/client/index.ts';
 import { DEFAULT_ADMISSION } from '../../src/server/http/admission.ts';
 import { eventually } from '../support/eventually.ts';
 import { held, HttpService } from '../support/http-service.ts';
+import type { HttpStream } from '../support/http-stream.ts';
 
 const metric = async (service: HttpService, line: string): Promise<number> => {
   const { text } = await service.get('/metrics');
@@ -136,13 +137,19 @@ describe('snapshots', () => {
   const LARGE = 'x'.repeat(400_000);
   const KEYS = 40;
 
+  /** A stream that stopped to read in the middle of its snapshot, which keeps its place. */
+  const stallInSnapshot = async (service: HttpService): Promise<HttpStream> => {
+    for (let index = 0; index < KEYS; index++) await service.set(`large/${index}`, LARGE);
+    const stream = await service.stream('?snapshot');
+    await stream.event();
+    stream.pause();
+    return stream;
+  };
+
   test('above the limit wait for their turn, are kept alive and are whole', async () => {
     let now = 0;
     await using service = await HttpService.start({ admission: { maxSnapshots: 1 }, placeMs: 600_000, service: { now: () => now } });
-    for (let index = 0; index < KEYS; index++) await service.set(`large/${index}`, LARGE);
-    const stalled = await service.stream('?snapshot');
-    await stalled.event();
-    stalled.pause();
+    const stalled = await stallInSnapshot(service);
     const waiting = await service.stream('?snapshot');
     await waiting.next();
     await waiting.next();
@@ -166,10 +173,7 @@ describe('snapshots', () => {
 
   test('give their place on when the reader is slow', async () => {
     await using service = await HttpService.start({ admission: { maxSnapshots: 1 }, placeMs: 300 });
-    for (let index = 0; index < KEYS; index++) await service.set(`large/${index}`, LARGE);
-    const stalled = await service.stream('?snapshot');
-    await stalled.event();
-    stalled.pause();
+    const stalled = await stallInSnapshot(service);
     const waiting = await service.stream('?snapshot');
     await waiting.until('synced');
     stalled.resume();
@@ -178,10 +182,7 @@ describe('snapshots', () => {
 
   test('of streams that vanish while they wait are forgotten', async () => {
     await using service = await HttpService.start({ admission: { maxSnapshots: 1 }, placeMs: 600_000 });
-    for (let index = 0; index < KEYS; index++) await service.set(`large/${index}`, LARGE);
-    const stalled = await service.stream('?snapshot');
-    await stalled.event();
-    stalled.pause();
+    const stalled = await stallInSnapshot(service);
     const waiting = await service.stream('?snapshot');
     await waiting.next();
     waiting.close();
