@@ -255,7 +255,7 @@ function unique(histories: readonly TrueHistory[], possible: readonly Knowledge[
   return [...new Map(possible.map((knowledge) => [nameOf(histories, knowledge), knowledge])).values()];
 }
 
-/** And what it knows if it took over states, in their order, that brought nothing to tell. */
+/** And what it knows if it took over states, in their order, or changes, that brought nothing to tell. */
 function withSilentStates(histories: readonly TrueHistory[], record: ClientRecord, possible: readonly Knowledge[]): readonly Knowledge[] {
   const all = new Map(possible.map((knowledge) => [nameOf(histories, knowledge), knowledge]));
   // Grows while it is walked through.
@@ -263,6 +263,8 @@ function withSilentStates(histories: readonly TrueHistory[], record: ClientRecor
     for (const { knowledge: adopted, difference } of adopt(histories, record, knowledge)) {
       if (difference.length === 0) all.set(nameOf(histories, adopted), adopted);
     }
+    const further = followInSilence(knowledge, record);
+    if (further) all.set(nameOf(histories, further), further);
   }
   return [...all.values()];
 }
@@ -310,6 +312,16 @@ function trueCalls(
     }),
   );
   return { calls, items, ahead };
+}
+
+/** What is known one revision on, if all that it changed lies beneath writes of its own; undefined if it would have been told. */
+function followInSilence(knowledge: Knowledge, record: ClientRecord): Knowledge | undefined {
+  const { history, revision, ahead: before } = knowledge;
+  if (!history || before.size === 0) return undefined;
+  const [next] = revisionsBetween(history, revision, Infinity, record.filter);
+  if (next === undefined) return undefined;
+  const { calls, items, ahead } = trueCalls(knowledge, next, record);
+  return calls.length === 0 ? { ...knowledge, revision: next, items, ahead } : undefined;
 }
 
 /** The batch as all true changes that follow what is known. */

@@ -182,6 +182,17 @@ describe('what a client that was told of two histories may do', () => {
     expect(broken({ ...told, snapshots: ['e-2'] }, [history])).toContain('Explained');
   });
 
+  test('lose its own write to what the stream had told beneath it, unheard', () => {
+    const chains = [[{ id: 'e', from: 1 }]] as const;
+    const made = { revision: 1, changes: [{ key: 'c', content: content(1) }] };
+    const old: TrueHistory = { chains, batches: [made, { revision: 3, changes: [{ key: 'c', content: content(9) }] }] };
+    const next: TrueHistory = { chains, batches: [made, { revision: 2, changes: [{ key: 'c', content: content(2) }] }] };
+    const heard = [call(1, 'created', 'c', 1, [null, 1]), call(2, 'updated', 'c', 3, [1, 9]), call(3, 'updated', 'c', 2, [9, 2])];
+    const told = { heard, values: new Map([['c', '2']]), ownVersions: new Set([3]), cursors: [], snapshots: ['e-1'] };
+    expect(broken(told, [old, next])).toEqual([]);
+    expect(broken(told, [old])).toContain('Explained');
+  });
+
   test('go on in the part that both share, and then in either', () => {
     const shared = [call(1, 'created', 'a', 2, [null, 1]), call(2, 'updated', 'a', 3, [1, 2])];
     expect(broken({ heard: [...shared, ...intoRestored], values, snapshots: ['e-2'], cursors: [] }, [HISTORY, RESTORED])).toEqual([]);
