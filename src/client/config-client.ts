@@ -88,16 +88,13 @@ export class ConfigClient<const S extends ConfigSchema | undefined = undefined> 
       random,
       backoff,
       onData: (action) => {
-        this.#publish(
+        const told =
           action.type === 'apply'
             ? this.#replica.apply(action.changes)
-            : this.#replica.replace(action.items, action.revision, action.foreign),
-        );
-        this.#local.keep(() => ({
-          savedAt: clock.now(),
-          revision: this.#loop.state.position?.revision ?? 0,
-          items: this.#replica.items(),
-        }));
+            : this.#replica.replace(action.items, action.revision, action.foreign);
+        const revision = (): number => this.#loop.state.position?.revision ?? 0;
+        this.#publish([...told, ...this.#replica.passed(revision())]);
+        this.#local.keep(() => ({ savedAt: clock.now(), revision: revision(), items: this.#replica.items() }));
       },
       onError: (error) => {
         this.#readiness.refuse(error);

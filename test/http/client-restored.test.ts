@@ -45,6 +45,17 @@ describe('a store that was put back after a write of the client, before any stre
     expect(client.get('app/a')).toBeUndefined();
   });
 
+  test('shows so before the frame that passes its version is told', async () => {
+    const { client, stream, started, changes } = await ahead();
+    stream.state(2);
+    await started;
+    const read: unknown[] = [];
+    client.watch('app/end', () => void read.push(client.get('app/a')));
+    stream.change(7, created('app/end', 1, 7));
+    await changes.through('app/end');
+    expect(read).toEqual([undefined]);
+  });
+
   test.each([
     ['no server knows its history any more', 410, 'CURSOR_GONE', undefined],
     ['it counts, and was deleted since', 404, 'NOT_FOUND', 'mine'],
