@@ -182,8 +182,10 @@ async function closeServer(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
   const deadline = performance.now() + graceMs;
   const done = closed.then(() => true);
-  if (await Promise.race([done, sleep(Math.min(LINGER_MS, graceMs), false)])) return;
+  const isQuiet = await Promise.race([done, sleep(Math.min(LINGER_MS, graceMs), false)]);
+  // Ends the server's timer as well, which would hold on to it and to all it serves.
   server.close();
+  if (isQuiet) return;
   // A connection becomes idle at any time: asking once would leave it open for its keep-alive time.
   while (performance.now() < deadline) {
     server.closeIdleConnections();

@@ -9,7 +9,7 @@ import { ensureEtcd } from '../../scripts/stores.ts';
 import { EtcdProvider, type EtcdOptions } from '../../src/providers/etcd/etcd-provider.ts';
 import { put } from '../support/etcd-bench.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { freePorts } from '../support/store-server.ts';
+import { freePorts } from '../support/free-ports.ts';
 
 const authority = createAuthority('attune test authority');
 const other = createAuthority('another authority');

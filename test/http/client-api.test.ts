@@ -3,8 +3,9 @@ import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createApi, type Api } from '../../src/client/api.ts';
+import { freePort } from '../support/free-ports.ts';
 import { item, updated } from '../unit/client/wire-samples.ts';
-import { freePort, json, problem, ScriptedServer } from './client/scripted-server.ts';
+import { json, problem, ScriptedServer } from './client/scripted-server.ts';
 
 const POSITION = { 'attune-revision': '7', 'attune-cursor': 'e-7' };
 

@@ -3,10 +3,11 @@ import { getEventListeners, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ConfigClient } from '../../src/client/index.ts';
+import { freePort } from '../support/free-ports.ts';
 import { FakeClock } from '../unit/client/fake-clock.ts';
 import { created, item } from '../unit/client/wire-samples.ts';
 import { rejection } from './client/observe.ts';
-import { freePort, json, ScriptedServer } from './client/scripted-server.ts';
+import { json, ScriptedServer } from './client/scripted-server.ts';
 
 async function live(server: ScriptedServer, clock?: FakeClock) {
   const client = new ConfigClient({ url: server.url, prefix: '', ...(clock && { clock }) });

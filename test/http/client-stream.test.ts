@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createApi, type StreamOptions } from '../../src/client/api.ts';
 import type { StreamFrame } from '../../src/client/event-stream.ts';
+import { freePort } from '../support/free-ports.ts';
 import { FakeClock } from '../unit/client/fake-clock.ts';
-import { freePort, ScriptedServer, type ScriptedStream } from './client/scripted-server.ts';
+import { ScriptedServer, type ScriptedStream } from './client/scripted-server.ts';
 
 /** Opens a stream, lets `say` answer it, and gives the frames and how it ended. */
 async function listen(

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { ConfigClient, type ClientStatus, type ConfigClientOptions } from '../../src/client/index.ts';
+import { freePort } from '../support/free-ports.ts';
 import { FakeClock } from '../unit/client/fake-clock.ts';
 import { created, deleted, item, updated } from '../unit/client/wire-samples.ts';
 import { AT_ONCE, recordChanges, rejection, statusOf } from './client/observe.ts';
-import { freePort, ScriptedServer } from './client/scripted-server.ts';
+import { ScriptedServer } from './client/scripted-server.ts';
 
 const opened: AsyncDisposable[] = [];
 afterEach(async () => {

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { startHttpServer, type HttpServer } from '../../src/server/http-server.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { encodeRequest, exchange, parseAnswer } from '../support/http-exchange.ts';
 import { HttpStream } from '../support/http-stream.ts';
 
@@ -179,5 +180,26 @@ describe('shutting down', () => {
     expect((await stream.rest()).at(-1)?.event).toBe('goaway');
     const ready = await exchange(server.port, { path: '/readyz' });
     expect(ready.status).toBe(503);
+  });
+});
+
+describe('a server that was closed', () => {
+  async function startAndClose(): Promise<WeakRef<HttpServer['service']>> {
+    await using running = await start();
+    await exchange(running.server.port, { path: '/metrics' });
+    return new WeakRef(running.server.service);
+  }
+
+  it('is let go of, with all it held', async () => {
+    const closed = [await startAndClose(), await startAndClose()];
+    await expect
+      .poll(
+        () => {
+          collectGarbage();
+          return closed.filter((one) => one.deref()).length;
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(0);
   });
 });

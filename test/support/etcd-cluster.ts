@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureEtcd } from '../../scripts/stores.ts';
-import { freePorts } from './store-server.ts';
+import { freePorts } from './free-ports.ts';
 
 const START_MS = 30_000;
 

@@ -1,5 +1,6 @@
 import { createServer, request as sendRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { freePort } from './free-ports.ts';
 import type { ReadLedger, ReadRequest } from './read-ledger.ts';
 
 /** What happens to one frame, the next one that fits. */
@@ -32,9 +33,10 @@ export class FaultyFront implements AsyncDisposable {
   cutsSnapshot = false;
   #isStalled = false;
   #target: string;
-  #port = 0;
+  readonly #port: number;
 
-  private constructor(target: string, ledger: ReadLedger) {
+  private constructor(port: number, target: string, ledger: ReadLedger) {
+    this.#port = port;
     this.#target = target;
     this.#ledger = ledger;
     this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => this.#pass(request, response));
@@ -46,7 +48,7 @@ export class FaultyFront implements AsyncDisposable {
   }
 
   static async start(target: string, ledger: ReadLedger): Promise<FaultyFront> {
-    const front = new FaultyFront(target, ledger);
+    const front = new FaultyFront(await freePort(), target, ledger);
     await front.up();
     return front;
   }
@@ -99,7 +101,6 @@ export class FaultyFront implements AsyncDisposable {
       this.#server.once('error', reject);
       this.#server.listen(this.#port, '127.0.0.1', resolve);
     });
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   async heal(): Promise<void> {

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { freePort } from './free-ports.ts';
 
 const START_MS = 20_000;
 
@@ -9,7 +10,7 @@ interface Output {
 }
 
 export interface NodeOptions {
-  /** 0, the default, takes a free one. */
+  /** Default: one that stays free while the node is down. */
   readonly port?: number;
   /** More arguments of `attune serve`. */
   readonly args?: readonly string[];
@@ -30,9 +31,9 @@ export class NodeProcess implements AsyncDisposable {
     this.#output = output;
   }
 
-  /** Over the embedded store in a folder. Resolves when it serves. `port` 0 takes a free one. */
-  static async start(dataDir: string, port = 0): Promise<NodeProcess> {
-    return NodeProcess.#run(['--data-dir', dataDir], { port });
+  /** Over the embedded store in a folder. Resolves when it serves. */
+  static async start(dataDir: string, port?: number): Promise<NodeProcess> {
+    return NodeProcess.#run(['--data-dir', dataDir], { ...(port !== undefined && { port }) });
   }
 
   /** Over the store at a provider URL. Resolves when it listens, whether or not the store can be reached. */
@@ -40,8 +41,8 @@ export class NodeProcess implements AsyncDisposable {
     return NodeProcess.#run(['--provider', provider], options);
   }
 
-  static async #run(words: readonly string[], { port = 0, args = [], env = {} }: NodeOptions): Promise<NodeProcess> {
-    const all = ['dist/cli/main.js', 'serve', ...words, '--port', String(port), '--log-level', 'warn', ...args];
+  static async #run(words: readonly string[], { port, args = [], env = {} }: NodeOptions): Promise<NodeProcess> {
+    const all = ['dist/cli/main.js', 'serve', ...words, '--port', String(port ?? (await freePort())), '--log-level', 'warn', ...args];
     const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     const output: Output = { stdout: '', stderr: '' };
     const serving = new Promise<number>((resolve, reject) => {

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureConsul, ensureEtcd } from '../../scripts/stores.ts';
+import { freePorts } from './free-ports.ts';
 
 const START_MS = 30_000;
 
@@ -184,18 +184,4 @@ export class StoreServer implements AsyncDisposable {
     await this.end();
     await rm(this.#home, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-/** Ports nobody listens on now. All are taken at once, so that they differ. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map(async (server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

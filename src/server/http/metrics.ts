@@ -31,11 +31,21 @@ export interface MetricSources {
   readonly shared?: SharedMetrics | undefined;
 }
 
+let ofProcess: Registry | undefined;
+
+/** Once for all servers of the process: what observes the process holds on to its registry for ever, and that to a server. */
+function processMetrics(): Registry {
+  if (!ofProcess) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
+
 /** What `/metrics` shows. Labels are routes, methods, statuses and reasons, never keys: their number is bounded. */
 export function createMetrics({ service, streams, polls, waitingSnapshots, shared }: MetricSources): Metrics {
-  const registry = new Registry();
+  const registry = Registry.merge([processMetrics()]);
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const requests = new RequestTimes();
   registry.registerMetric(requests);
   const resets = new Counter({

@@ -185,9 +185,3 @@ export function problem(status: number, code: string, more: Readonly<Record<stri
     'application/problem+json',
   );
 }
-
-/** A port on which nothing listens. */
-export async function freePort(): Promise<number> {
-  await using server = await ScriptedServer.start();
-  return server.port;
-}
