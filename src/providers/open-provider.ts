@@ -2,10 +2,6 @@ import { quoteForMessage } from '../core/key.ts';
 import { maskUrl } from '../core/mask-url.ts';
 import { InvalidArgumentError, type ConfigProvider } from '../core/provider.ts';
 import { readCertificates, type Certificates } from './certificate-files.ts';
-import { ConsulProvider } from './consul/consul-provider.ts';
-import { EmbeddedProvider } from './embedded/embedded-provider.ts';
-import { EtcdProvider } from './etcd/etcd-provider.ts';
-import { MemoryProvider } from './memory/memory-provider.ts';
 import { DEFAULT_NAMESPACE, formatStoreUrl, isStoreScheme, parseStoreUrl, unknownScheme, type StoreUrl } from './store-url.ts';
 
 /** A provider that is made but not yet open, and where in it the configuration lies. */
@@ -53,11 +49,11 @@ const ALL_FLAGS = Object.keys(FLAGS) as readonly StoreOption[];
 
 /**
  * The provider that `url` names: `memory:`, `embedded`, `embedded:PATH`, `etcd://HOST/NAMESPACE`, `etcds://`, `consul://` or `consuls://`.
- * Certificate files are read; nothing is opened or created yet.
+ * Certificate files are read; nothing is opened or created yet. Of the providers only that one is loaded.
  * @throws {InvalidArgumentError} an unknown scheme, a part of the URL that is wrong, an option that does not fit it, a certificate that cannot be
  * read. No message holds a password or token.
  */
-export function openProvider(url: string, options: OpenProviderOptions = {}): ProviderAtUrl {
+export async function openProvider(url: string, options: OpenProviderOptions = {}): Promise<ProviderAtUrl> {
   const match = /^([a-z]+)(?::(.*))?$/s.exec(url);
   const [scheme, rest = ''] = [match?.[1] ?? '', match?.[2]];
   if (isStoreScheme(scheme)) return openStore(url, options);
@@ -71,7 +67,7 @@ export function openProvider(url: string, options: OpenProviderOptions = {}): Pr
   }
 }
 
-function openMemory(rest: string, options: OpenProviderOptions): ProviderAtUrl {
+async function openMemory(rest: string, options: OpenProviderOptions): Promise<ProviderAtUrl> {
   if (rest !== '') {
     throw new InvalidArgumentError(`provider 'memory:${rest}': memory: takes nothing after the colon; its content ends with the process`);
   }
@@ -80,10 +76,11 @@ function openMemory(rest: string, options: OpenProviderOptions): ProviderAtUrl {
     throw new InvalidArgumentError(`provider 'memory:' keeps nothing on disk, yet --data-dir ${dataDir} is given; leave one out`);
   }
   refuse(options, ALL_FLAGS, 'provider memory: is in this process');
+  const { MemoryProvider } = await import('./memory/memory-provider.ts');
   return here(new MemoryProvider(), () => 'memory store, gone when the process ends');
 }
 
-function openEmbedded(rest: string, options: OpenProviderOptions): ProviderAtUrl {
+async function openEmbedded(rest: string, options: OpenProviderOptions): Promise<ProviderAtUrl> {
   const { dataDir } = options;
   if (rest.startsWith('//')) {
     // Read as a path it would be one below the root of the file system.
@@ -97,6 +94,7 @@ function openEmbedded(rest: string, options: OpenProviderOptions): ProviderAtUrl
   }
   refuse(options, ALL_FLAGS, 'provider embedded is in this process');
   const directory = rest === '' ? (dataDir ?? DEFAULT_DATA_DIR) : rest;
+  const { EmbeddedProvider } = await import('./embedded/embedded-provider.ts');
   const provider = new EmbeddedProvider(directory);
   return here(provider, () => `embedded store ${directory}${provider.isNew ? ' (new)' : ''}`);
 }
@@ -105,7 +103,7 @@ function here(provider: ConfigProvider, describe: () => string): ProviderAtUrl {
   return { provider, namespace: DEFAULT_NAMESPACE, hosts: [], twin: undefined, describe };
 }
 
-function openStore(url: string, options: OpenProviderOptions): ProviderAtUrl {
+async function openStore(url: string, options: OpenProviderOptions): Promise<ProviderAtUrl> {
   const store = parseStoreUrl(url);
   const { kind, hosts, namespace } = store;
   if (options.dataDir !== undefined) {
@@ -113,7 +111,7 @@ function openStore(url: string, options: OpenProviderOptions): ProviderAtUrl {
       `provider '${maskUrl(url)}' keeps nothing on this machine, yet --data-dir ${options.dataDir} is given; leave one out`,
     );
   }
-  const provider = kind === 'etcd' ? etcdAt(store, options) : consulAt(store, options);
+  const provider = await (kind === 'etcd' ? etcdAt(store, options) : consulAt(store, options));
   const twin = namespace.startsWith('/') ? namespace.slice(1) : `/${namespace}`;
   return {
     provider,
@@ -125,7 +123,7 @@ function openStore(url: string, options: OpenProviderOptions): ProviderAtUrl {
   };
 }
 
-function etcdAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider {
+async function etcdAt(store: StoreUrl, options: OpenProviderOptions): Promise<ConfigProvider> {
   refuse(options, ['token', 'datacenter'], 'etcd has users instead');
   const { hosts, namespace } = store;
   const username = oneOf('user', store.username, options.username);
@@ -139,6 +137,7 @@ function etcdAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider {
     );
   }
   const tls = tlsOf(store, options);
+  const { EtcdProvider } = await import('./etcd/etcd-provider.ts');
   return new EtcdProvider({
     hosts,
     namespace,
@@ -147,7 +146,7 @@ function etcdAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider {
   });
 }
 
-function consulAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider {
+async function consulAt(store: StoreUrl, options: OpenProviderOptions): Promise<ConfigProvider> {
   const { hosts, namespace } = store;
   if (store.username !== undefined) {
     throw new InvalidArgumentError(
@@ -170,6 +169,7 @@ function consulAt(store: StoreUrl, options: OpenProviderOptions): ConfigProvider
   }
   const { token, datacenter } = options;
   const tls = tlsOf(store, options);
+  const { ConsulProvider } = await import('./consul/consul-provider.ts');
   return new ConsulProvider({
     hosts,
     namespace,

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { pino, type Logger } from 'pino';
-import { createStream } from 'rotating-file-stream';
 
 export interface LogOptions {
   readonly level: string;
@@ -11,11 +10,12 @@ export interface LogOptions {
 }
 
 /** JSON lines on standard error, and in rotated files if a folder is given: daily, 10 MiB each, 30 kept. */
-export function createLog({ level, dir, worker }: LogOptions): Logger {
+export async function createLog({ level, dir, worker }: LogOptions): Promise<Logger> {
   const options = { level, base: worker === undefined ? null : { worker }, redact: ['headers.authorization', 'token'] };
   const standardError = pino.destination({ fd: 2, sync: true });
   if (dir === undefined) return pino(options, standardError);
   mkdirSync(dir, { recursive: true });
+  const { createStream } = await import('rotating-file-stream');
   const files = createStream(worker === undefined ? 'attune.log' : `attune-worker-${worker}.log`, {
     path: dir,
     size: '10M',

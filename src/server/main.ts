@@ -51,10 +51,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   const link = linkToPrimary(options.env);
   if (link) return serveAsWorker(settings, link);
-  const store = providerOf(settings);
+  const store = await providerOf(settings);
   if (settings.workers > 1) return serveWithWorkers(settings, store, print);
   await serveNode(settings, store, {
-    log: logOf(settings),
+    log: await logOf(settings),
     announce: (banner) => banner.forEach(print),
     nextStop: nextSignal,
     onStopping: () => exitAtNextSignal(),
@@ -86,7 +86,7 @@ async function serveWithWorkers(settings: ServerSettings, store: ProviderAtUrl, 
     count,
     stop,
     // Its few lines go to standard error; the files are the workers'.
-    log: createLog({ level, dir: undefined }),
+    log: await createLog({ level, dir: undefined }),
     onServing: (banner) => [...banner, `  ${count} workers share the port`, ''].forEach(print),
   });
   if (failure) throw new ServeError(failure.message, failure.exitCode);
@@ -94,8 +94,8 @@ async function serveWithWorkers(settings: ServerSettings, store: ProviderAtUrl, 
 
 async function serveAsWorker(settings: ServerSettings, link: WorkerLink): Promise<void> {
   try {
-    await serveNode(settings, providerOf(settings), {
-      log: logOf(settings, link.id),
+    await serveNode(settings, await providerOf(settings), {
+      log: await logOf(settings, link.id),
       announce: (banner) => link.announce(banner),
       nextStop: () => link.stop,
       // The primary ends it.
@@ -187,9 +187,9 @@ function once<Value>(): { readonly settled: Promise<Value>; readonly settle: (va
   return { settled, settle };
 }
 
-function logOf({ logLevel: level, logDir: dir }: ServerSettings, worker?: number): Logger {
+async function logOf({ logLevel: level, logDir: dir }: ServerSettings, worker?: number): Promise<Logger> {
   try {
-    return createLog({ level, dir, worker });
+    return await createLog({ level, dir, worker });
   } catch (error) {
     throw new ServeError(`cannot keep log files in ${dir ?? ''}: ${(error as Error).message}; choose another --log-dir`, 1, {
       cause: error,
@@ -206,9 +206,9 @@ function settingsOf(options: ServeOptions): ServerSettings {
   }
 }
 
-function providerOf(settings: ServerSettings): ProviderAtUrl {
+async function providerOf(settings: ServerSettings): Promise<ProviderAtUrl> {
   try {
-    return openProvider(settings.provider, { dataDir: settings.dataDir, ...settings.store });
+    return await openProvider(settings.provider, { dataDir: settings.dataDir, ...settings.store });
   } catch (error) {
     if (isAttuneError(error, 'INVALID_ARGUMENT')) throw new ServeError(error.message, 2, { cause: error });
     throw error;

@@ -1,4 +1,8 @@
-import { Composer, isScalar, LineCounter, Parser, visit, type CST, type Document } from 'yaml';
+import { createRequire } from 'node:module';
+import type { CST, Document } from 'yaml';
+
+/** Loaded with the first YAML: seventy files that no start has to wait for. */
+const loadYaml = (): typeof import('yaml') => createRequire(import.meta.url)('yaml') as typeof import('yaml');
 
 /** Nesting allowed in YAML, as in JSON. */
 const MAX_YAML_DEPTH = 200;
@@ -14,6 +18,7 @@ export interface YamlProblem {
  * is none. Several documents, tags and aliases are taken; nothing is resolved.
  */
 export function findYamlProblem(text: string): YamlProblem | undefined {
+  const { Composer, LineCounter, Parser } = loadYaml();
   const lines = new LineCounter();
   const at = (offset: number, detail: string): YamlProblem => {
     const { line, col } = lines.linePos(offset);
@@ -52,6 +57,7 @@ function findTooDeep(tokens: readonly CST.Token[]): number | undefined {
 
 /** Where a name stands for the second time in its mapping. */
 function findDoubledName(document: Document.Parsed): number | undefined {
+  const { isScalar, visit } = loadYaml();
   let found: number | undefined;
   visit(document, {
     Map: (_, { items }) => {
