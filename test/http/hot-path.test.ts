@@ -15,6 +15,7 @@ import { createListener } from '../../src/server/http/listener.ts';
 import { LongPolls } from '../../src/server/http/long-poll.ts';
 import { createMetrics } from '../../src/server/http/metrics.ts';
 import { Streams } from '../../src/server/http/streams.ts';
+import { eventually } from '../support/eventually.ts';
 import { FaultyProvider } from '../support/faulty-provider.ts';
 import { encodeRequest, sendBytes } from '../support/http-exchange.ts';
 import { IS_LONG, seededRandom } from '../support/seed.ts';
@@ -94,7 +95,10 @@ class Side {
 
   async counted(): Promise<readonly string[]> {
     const text = await this.metrics.read();
-    return text.split('\n').filter((line) => line.startsWith('attune_http_request_duration_seconds_count'));
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith('attune_http_request_duration_seconds_count'))
+      .toSorted();
   }
 
   get lines(): readonly string[] {
@@ -158,9 +162,10 @@ class Pair implements AsyncDisposable {
   /** Compares what was counted and logged so far. */
   async compareRecords(): Promise<void> {
     // A request is counted when its answer is on its way, which may be a moment after the client has it.
-    await expect.poll(() => this.hot.counted(), { timeout: 5_000, interval: 10 }).toEqual(await this.slow.counted());
-    await expect.poll(() => this.hot.lines.length, { timeout: 5_000, interval: 10 }).toBe(this.slow.lines.length);
-    expect(this.hot.lines).toEqual(this.slow.lines);
+    await eventually(async () => {
+      expect(await this.hot.counted()).toEqual(await this.slow.counted());
+      expect(this.hot.lines).toEqual(this.slow.lines);
+    });
     expect(this.slow.hot).toBe(0);
   }
 

@@ -12,7 +12,7 @@ import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts'
 import { getItems, LIST_PATH } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
-import { createRequestIds, observe, REQUEST_ID } from './observation.ts';
+import { createRequestIds, recordWhenOver, REQUEST_ID } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
 import { parseQuery } from './query.ts';
 import { requireTrustedBrowser, type BrowserRules } from './security.ts';
@@ -181,7 +181,7 @@ function observeAll(options: AppOptions) {
     response.locals['requestId'] = requestId;
     response.setHeader(REQUEST_ID, requestId);
     for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value);
-    observe(options, request, response, { requestId, startedAt, route: () => String(response.locals['route'] ?? 'none') });
+    recordWhenOver(options, request, response, { requestId, startedAt, route: () => String(response.locals['route'] ?? 'none') });
     next();
   };
 }

@@ -29,23 +29,31 @@ export interface Observed {
   readonly requestId: string;
   /** `performance.now()` when the request came. */
   readonly startedAt: number;
-  /** The path's pattern, never what a user sent. Asked when the request is over. */
-  readonly route: () => string;
 }
 
-/** Counts and logs a request when it is over. */
-export function observe(
-  { metrics, log }: { readonly metrics: Metrics; readonly log: Logger },
+interface Observers {
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Counts and logs a request that was answered. `route` is the path's pattern, never what a user sent. */
+export function record(
+  { metrics, log }: Observers,
+  { method = '' }: IncomingMessage,
+  { statusCode: status }: ServerResponse,
+  { requestId, startedAt, route }: Observed & { readonly route: string },
+): void {
+  const ms = performance.now() - startedAt;
+  metrics.countRequest(route, method, status, ms / 1_000);
+  if (log.isLevelEnabled('debug')) log.debug({ requestId, method, route, status, ms: Math.round(ms) }, 'request');
+}
+
+/** As {@link record}, when the request is over; `route` is asked then. */
+export function recordWhenOver(
+  observers: Observers,
   request: IncomingMessage,
   response: ServerResponse,
-  { requestId, startedAt, route }: Observed,
+  { route, ...observed }: Observed & { readonly route: () => string },
 ): void {
-  response.on('close', () => {
-    const ms = performance.now() - startedAt;
-    const { method = '' } = request;
-    metrics.countRequest(route(), method, response.statusCode, ms / 1_000);
-    if (log.isLevelEnabled('debug')) {
-      log.debug({ requestId, method, route: route(), status: response.statusCode, ms: Math.round(ms) }, 'request');
-    }
-  });
+  response.on('close', () => record(observers, request, response, { ...observed, route: route() }));
 }
