@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
-import { jsonAnswer, NO_STORE, positionHeaders, type Answer } from './answer.ts';
+import { endWith, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
+import type { Departure } from './long-poll.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
 
 /** One request and its answer, with what every answer carries. */
@@ -13,6 +14,8 @@ export interface Exchange {
   readonly requestId: string;
   /** Aborts when the client is gone. */
   readonly signal: AbortSignal;
+  /** The same, for who is held. */
+  readonly departure: Departure;
   /** `?pretty`: indent JSON. */
   readonly pretty: boolean;
   /** True once the node is shutting down. */
@@ -36,10 +39,10 @@ export function send(exchange: Exchange, answer: Answer): void {
     response.end();
     return;
   }
-  const body = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(answer.body);
-  response.setHeader('Content-Length', body.byteLength);
+  const { bytes, body } = onWire(answer.body);
+  response.setHeader('Content-Length', bytes);
   if (request.method === 'HEAD') response.end();
-  else response.end(body);
+  else endWith(response.writeHead(answer.status), body);
 }
 
 /** Sends JSON text as an object of its own. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
-import { EVERY_ANSWER, jsonAnswer, positionHeaders } from './answer.ts';
+import { endWith, EVERY_ANSWER, jsonAnswer, positionHeaders } from './answer.ts';
 import { matchesEtag } from './conditions.ts';
 import { LIST_PATH } from './list.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
@@ -85,8 +85,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
     const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
     response.writeHead(found.status, found.headersAfter(head.current, requestId));
     if (found.body === undefined || method === 'HEAD') response.end();
-    else if (typeof found.body === 'string' && appendToHead(response, found.body)) response.end();
-    else response.end(found.body, 'latin1');
+    else endWith(response, found.body);
     record(options, request, response, { requestId, startedAt, route: isItem ? ITEM_ROUTE : isList ? LIST_PATH : url });
     return true;
   };
@@ -99,17 +98,6 @@ export function createHotPath(options: HotPathOptions): HotPath {
       return false;
     }
   };
-}
-
-/**
- * A body that is given to `end` is a second piece of the write, for an empty third one follows it (node:http, `OutgoingMessage.end`): what stands in the
- * head goes out as one string, by a cheaper call of the system. False if this Node.js keeps its head elsewhere.
- */
-function appendToHead(response: ServerResponse, body: string): boolean {
-  const inner = response as { _header?: unknown };
-  if (typeof inner._header !== 'string') return false;
-  inner._header += body;
-  return true;
 }
 
 const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new PreparedAnswer(jsonAnswer(status, `${text}\n`, headers));

@@ -65,7 +65,7 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
-    const { signal } = exchange;
+    const { departure: signal } = exchange;
     const filter = { keys: [key], prefixes: [] };
     const client = clientOf(request);
     await polls.wait({ filter, waitMs: preferredMs, signal, client, evaluate: differs, onReset: () => true });
@@ -112,7 +112,7 @@ function rawHeaders({ kind, contentType }: RenderedItem): Record<string, string>
 
 /** Long-poll as an event: 200 as soon as the version differs from the one sent, 304 at the end. */
 async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, polls: LongPolls): Promise<void> {
-  const { service, request, signal } = exchange;
+  const { service, request, departure: signal } = exchange;
   const known = query.integer('version', 0, Number.MAX_SAFE_INTEGER) as Revision | undefined;
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const event = await polls.wait({

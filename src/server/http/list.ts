@@ -205,7 +205,7 @@ const joined = (parts: readonly Buffer[]): Buffer[] => parts.flatMap((part, inde
 
 /** Long-poll for many: always 200, empty at the end, with a cursor that has advanced. */
 async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPolls): Promise<void> {
-  const { service, request, signal } = exchange;
+  const { service, request, departure: signal } = exchange;
   const filter = parseFilter(query.all('key'), query.all('prefix'));
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const since = query.get('since');

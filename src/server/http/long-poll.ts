@@ -4,10 +4,17 @@ import type { ConfigBatch, ConfigService } from '../config-service.ts';
 import { Admission } from './admission.ts';
 import { Turns } from '../turns.ts';
 
+/** Tells that the client is gone: as much of an `AbortSignal` as a poll needs, which held by thousands is too heavy. */
+export interface Departure {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 export interface PollOptions<Answer> {
   readonly filter: Filter;
   readonly waitMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: Departure;
   /** Who waits: the address it comes from. */
   readonly client: string;
   /** Looks at the state: at once, after every batch that matches, and once more at the end; undefined goes on waiting. May throw. */
