@@ -4,7 +4,7 @@ export interface Turn {
 }
 
 /** Nothing else runs for so long, and for the turn that was begun last. */
-export const BURST_MS = 8;
+export const BURST_MS = 2;
 
 /** Fewer empty places are not worth a cut. */
 const MIN_CUT = 2_048;
