@@ -5,6 +5,7 @@ import { tryCommands } from './http/pages.ts';
 import { createLog } from './logging.ts';
 import { printSettings, resolveSettings, SettingsError, type ServerSettings, type SettingInputs } from './settings.ts';
 import { LateProvider, OPEN_MS } from './store/late-provider.ts';
+import { loadYaml } from './store/yaml-syntax.ts';
 import { confusionWith } from './twin-namespace.ts';
 import type { SharedMetrics } from './http/metrics.ts';
 import { killWorkers, linkToPrimary, runWorkers, type WorkerLink } from './workers.ts';
@@ -13,6 +14,9 @@ import type { Logger } from 'pino';
 import { isAttuneError, type ErrorCode } from '../core/errors.ts';
 import type { ConfigProvider } from '../core/provider.ts';
 import { openProvider, type ProviderAtUrl } from '../providers/open-provider.ts';
+
+/** Those who waited for the start have been served by then. */
+const YAML_AFTER_MS = 1_000;
 
 export { openProvider };
 
@@ -142,6 +146,7 @@ async function serveNode(settings: ServerSettings, store: ProviderAtUrl, role: N
   const stopped = role.nextStop();
   role.announce(bannerOf(server, settings, isLive ? store.describe() : `${store.describe()} (not reached yet, trying again)`, warning));
   log.info({ version: VERSION, url: server.url, provider: provider.name, storeHosts: store.hosts, namespace: store.namespace }, 'serving');
+  void live.settled.then(() => setTimeout(loadYamlAhead, YAML_AFTER_MS).unref());
   const refused = refusal.settled.then((reason) => ({ reason }));
   const ended = await Promise.race([stopped, refused]);
   log.info({ signal: typeof ended === 'string' ? ended : undefined }, 'shutting down');
@@ -150,6 +155,15 @@ async function serveNode(settings: ServerSettings, store: ProviderAtUrl, role: N
   await provider.close();
   log.info('shut down');
   if (typeof ended === 'object') throw openError(ended.reason);
+}
+
+/** So that the first YAML holds nobody up. One that cannot be loaded is told to who brings it. */
+function loadYamlAhead(): void {
+  try {
+    loadYaml();
+  } catch {
+    // Nobody needs it yet.
+  }
 }
 
 /** Open, or one that opens as soon as it can be reached. */

@@ -55,10 +55,10 @@ describe('a reader that stops reading while 200 MB of changes pass', () => {
     const pulses = Array.from({ length: 20 }, () => follow(node, '?key=pulse'));
     await until('everybody is synced', () => stalled.revision > 0 && [bulk, ...pulses].every(({ others }) => others.includes('synced')));
 
-    /** Lets changes pass, a window at a time: nothing goes on before those who read have seen everything. */
+    /** Lets changes pass, half a window at a time: nothing goes on before those who read have seen everything. */
     const pass = async (bytes: number, isStalled: boolean): Promise<void> => {
-      for (const end = written + bytes / VALUE_BYTES; written < end; written += 16) {
-        const last = await node.call('fill', { keys: BULK_KEYS, from: written, count: 16, bytes: VALUE_BYTES });
+      for (const end = written + bytes / VALUE_BYTES; written < end; written += 8) {
+        const last = await node.call('fill', { keys: BULK_KEYS, from: written, count: 8, bytes: VALUE_BYTES });
         const pulse = await node.call('commit', { pulse: String(written) });
         await until('those who read have seen it', () => {
           const isSeen = bulk.revisions.at(-1) === last && (isStalled || stalled.revision === last);

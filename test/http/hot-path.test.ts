@@ -161,7 +161,7 @@ class Pair implements AsyncDisposable {
 
   /** Compares what was counted and logged so far. */
   async compareRecords(): Promise<void> {
-    // A request is counted when its answer is on its way, which may be a moment after the client has it.
+    // Some requests are counted when their answer is on its way, which may be a moment after the client has it.
     await eventually(async () => {
       expect(await this.hot.counted()).toEqual(await this.slow.counted());
       expect(this.hot.lines).toEqual(this.slow.lines);

@@ -119,7 +119,11 @@ export class Cluster implements AsyncDisposable {
     // What was cut just now is noticed first.
     await new Promise((resolve) => setImmediate(resolve));
     const isThere = (): boolean =>
-      service.state === 'live' && service.revision >= this.store.position.revision && this.#isCurrent(service.cursor, this.store.position);
+      // One that is deceived may stand at the number of the store's position in a history that was rolled back.
+      !node.provider.isDeceived &&
+      service.state === 'live' &&
+      service.revision >= this.store.position.revision &&
+      this.#isCurrent(service.cursor, this.store.position);
     await until(`${node.name} to follow the store`, isThere, waitMs);
   }
 

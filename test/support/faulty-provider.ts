@@ -122,6 +122,11 @@ export class FaultyProvider implements ConfigProvider {
     return this.#isDown;
   }
 
+  /** True while the node takes a connection for alive whose other side is gone. */
+  get isDeceived(): boolean {
+    return [...this.#watches].some((watch) => watch.isSilent);
+  }
+
   get openWatches(): number {
     return this.#watches.size;
   }
@@ -228,13 +233,13 @@ class FaultyWatch implements StoreWatch {
   readonly #options: FaultyWatchOptions;
   readonly #ended = new Gate();
   #isCut: boolean;
-  #isSilent: boolean;
+  isSilent: boolean;
 
   constructor(inner: StoreWatch, options: FaultyWatchOptions) {
     this.#inner = inner;
     this.#options = options;
     this.#isCut = options.isCut;
-    this.#isSilent = options.isSilent;
+    this.isSilent = options.isSilent;
     options.signal.addEventListener('abort', () => this.#ended.open(), { once: true });
   }
 
@@ -244,7 +249,7 @@ class FaultyWatch implements StoreWatch {
   }
 
   silence(): void {
-    this.#isSilent = true;
+    this.isSilent = true;
   }
 
   requestProgress(): void {
@@ -255,9 +260,9 @@ class FaultyWatch implements StoreWatch {
   async #heard(iterator: AsyncIterator<StoredBatch>): Promise<IteratorResult<StoredBatch>> {
     try {
       const step = await iterator.next();
-      return this.#isSilent ? await SILENCE : step;
+      return this.isSilent ? await silence() : step;
     } catch (error) {
-      if (this.#isSilent) await SILENCE;
+      if (this.isSilent) await silence();
       throw error;
     }
   }
@@ -289,7 +294,7 @@ class FaultyWatch implements StoreWatch {
 }
 
 /** A connection that never says another word. */
-const SILENCE = new Promise<never>(() => undefined);
+const silence = (): Promise<never> => new Promise<never>(() => undefined);
 
 class Gate {
   readonly passed: Promise<void>;

@@ -13,7 +13,10 @@ export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
     const server = createServer();
-    const taken = once(server, 'error').then(() => false);
+    const taken = once(server, 'error').then(([error]) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      return false;
+    });
     server.listen(port, '127.0.0.1');
     if (!(await Promise.race([taken, once(server, 'listening').then(() => true)]))) continue;
     await new Promise((resolve) => server.close(resolve));

@@ -1,4 +1,5 @@
 import BTreeModule from 'sorted-btree';
+import BulkLoadModule from 'sorted-btree/extended/bulkLoad.js';
 import {
   ProtocolError,
   REVISION_ZERO,
@@ -12,6 +13,8 @@ import { KeyOrder } from './key-order.ts';
 // The package is CommonJS with a default export beside named ones.
 const BTree = BTreeModule.default;
 type Entries = BTreeModule.default<string, StoredEntry>;
+/** Of a node of the tree: the package's own default. */
+const NODE_SIZE = 32;
 
 /** One key of a batch, before and after. `revision` is the change's own, at most the batch's. */
 export interface MirrorChange {
@@ -142,13 +145,11 @@ export class Mirror implements MirrorView {
     return snapshot.entries.some((entry) => deniesEntry(this.#revision, this.#entries.get(entry.key), entry));
   }
 
-  /** Takes over `snapshot`, whatever was known before. */
+  /** Takes over `snapshot`, whatever was known before. @throws {ProtocolError} its entries are not in byte order, or one stands twice. */
   load(snapshot: StoredSnapshot): void {
-    const entries: Entries = new BTree<string, StoredEntry>(undefined, this.#order.compare);
-    for (const entry of snapshot.entries) this.#put(entries, entry);
-    this.#entries = entries;
+    this.#entries = this.#treeOf(snapshot.entries);
     this.#stamp++;
-    this.#lastChange = newestOf(entries);
+    this.#lastChange = newestOf(this.#entries);
     this.#revision = snapshot.revision;
     this.#view = undefined;
   }
@@ -164,6 +165,16 @@ export class Mirror implements MirrorView {
       revisionOfDeletion: this.#revisionOfDeletion,
     });
     return changes.length === 0 ? undefined : { revision: snapshot.revision, changes, gap: true, relistedAfter: known };
+  }
+
+  #treeOf(entries: readonly StoredEntry[]): Entries {
+    const keys = entries.map(({ key }) => key);
+    for (const key of keys) this.#order.admit(key);
+    try {
+      return BulkLoadModule.bulkLoad(keys, [...entries], NODE_SIZE, this.#order.compare);
+    } catch (cause) {
+      throw new ProtocolError('the store listed its keys out of order, or one of them twice', { cause });
+    }
   }
 
   #put(entries: Entries, entry: StoredEntry): void {

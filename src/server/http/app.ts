@@ -10,8 +10,9 @@ import { EVERY_ANSWER, NO_STORE } from './answer.ts';
 import { send, sendJson, sendProblem, type Exchange } from './exchange.ts';
 import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts';
 import { getItems, LIST_PATH } from './list.ts';
-import type { Departure, LongPolls } from './long-poll.ts';
+import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
+import { departureOf, type Departure } from './departure.ts';
 import { createRequestIds, recordWhenOver, REQUEST_ID } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
 import { parseQuery } from './query.ts';
@@ -188,7 +189,7 @@ function observeAll(options: AppOptions) {
 
 function exchangeOf({ service, isDraining }: AppOptions, request: Request, response: Response): Exchange {
   let gone: AbortController | undefined;
-  let departure: ClientDeparture | undefined;
+  let departure: Departure | undefined;
   return {
     request: request as IncomingMessage,
     response: response as ServerResponse,
@@ -199,34 +200,11 @@ function exchangeOf({ service, isDraining }: AppOptions, request: Request, respo
       return (gone ??= abortWhenGone(response)).signal;
     },
     get departure() {
-      return (departure ??= new ClientDeparture(response));
+      return (departure ??= departureOf(response));
     },
     pretty: isPretty(request.originalUrl),
     isDraining,
   };
-}
-
-/** Of one listener at a time. */
-class ClientDeparture implements Departure {
-  readonly #response: Response;
-  #listener: (() => void) | undefined;
-
-  constructor(response: Response) {
-    this.#response = response;
-    response.once('close', () => this.#listener?.());
-  }
-
-  get aborted(): boolean {
-    return this.#response.destroyed && !this.#response.writableFinished;
-  }
-
-  addEventListener(_type: 'abort', listener: () => void): void {
-    this.#listener = listener;
-  }
-
-  removeEventListener(): void {
-    this.#listener = undefined;
-  }
 }
 
 function abortWhenGone(response: Response): AbortController {

@@ -3,7 +3,7 @@ import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
 import { endWith, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
-import type { Departure } from './long-poll.ts';
+import type { Departure } from './departure.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
 
 /** One request and its answer, with what every answer carries. */

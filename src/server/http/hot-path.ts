@@ -9,7 +9,7 @@ import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
 import type { Metrics } from './metrics.ts';
 import { PreparedAnswer } from './prepared-answer.ts';
 import { PreparedPages } from './prepared-pages.ts';
-import { createRequestIds, record } from './observation.ts';
+import { createRequestIds, record, recordWhenOver } from './observation.ts';
 import { isForOwnHost, type BrowserRules } from './security.ts';
 import { LIVENESS, readinessHealth, type Health } from './status.ts';
 
@@ -86,7 +86,10 @@ export function createHotPath(options: HotPathOptions): HotPath {
     response.writeHead(found.status, found.headersAfter(head.current, requestId));
     if (found.body === undefined || method === 'HEAD') response.end();
     else endWith(response, found.body);
-    record(options, request, response, { requestId, startedAt, route: isItem ? ITEM_ROUTE : isList ? LIST_PATH : url });
+    const route = isItem ? ITEM_ROUTE : isList ? LIST_PATH : url;
+    // Small and with nothing before it, it is with the system already.
+    if (response.socket && !Buffer.isBuffer(found.body)) record(options, request, response, { requestId, startedAt, route });
+    else recordWhenOver(options, request, response, { requestId, startedAt, route: () => route });
     return true;
   };
 

@@ -65,10 +65,10 @@ export async function getItem(exchange: Exchange, key: ConfigKey, polls: LongPol
   const isHeld = preferredMs > 0 && request.headers['if-none-match'] !== undefined;
   if (isHeld) {
     const differs = (): true | undefined => (ifNoneMatch(request, etagOf(service, key)) === true ? undefined : true);
-    const { departure: signal } = exchange;
+    const { departure } = exchange;
     const filter = { keys: [key], prefixes: [] };
     const client = clientOf(request);
-    await polls.wait({ filter, waitMs: preferredMs, signal, client, evaluate: differs, onReset: () => true });
+    await polls.wait({ filter, waitMs: preferredMs, departure, client, evaluate: differs, onReset: () => true });
   }
   const isStrong = query.get('consistency') === 'strong';
   // A 404 was held for too.
@@ -112,13 +112,13 @@ function rawHeaders({ kind, contentType }: RenderedItem): Record<string, string>
 
 /** Long-poll as an event: 200 as soon as the version differs from the one sent, 304 at the end. */
 async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, polls: LongPolls): Promise<void> {
-  const { service, request, departure: signal } = exchange;
+  const { service, request, departure } = exchange;
   const known = query.integer('version', 0, Number.MAX_SAFE_INTEGER) as Revision | undefined;
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const event = await polls.wait({
     filter: { keys: [key], prefixes: [] },
     waitMs,
-    signal,
+    departure,
     client: clientOf(request),
     evaluate: (batch) => {
       if (known !== undefined) return eventSince(service, key, known);
@@ -127,7 +127,7 @@ async function watchItem(exchange: Exchange, key: ConfigKey, query: ReadQuery, p
     },
     onReset: () => eventSince(service, key, known ?? (0 as Revision)),
   });
-  if (signal.aborted) return;
+  if (departure.isGone) return;
   if (event !== undefined) return sendJson(exchange, 200, event);
   const etag = etagOf(service, key);
   send(exchange, { status: 304, headers: { 'Cache-Control': NO_STORE, ...(etag !== undefined && { ETag: `"${etag}"` }) } });

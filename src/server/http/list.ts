@@ -205,7 +205,7 @@ const joined = (parts: readonly Buffer[]): Buffer[] => parts.flatMap((part, inde
 
 /** Long-poll for many: always 200, empty at the end, with a cursor that has advanced. */
 async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPolls): Promise<void> {
-  const { service, request, departure: signal } = exchange;
+  const { service, request, departure } = exchange;
   const filter = parseFilter(query.all('key'), query.all('prefix'));
   const waitMs = request.method === 'HEAD' ? 0 : query.wait('wait');
   const since = query.get('since');
@@ -228,8 +228,8 @@ async function pollChanges(exchange: Exchange, query: ListQuery, polls: LongPoll
     const collected = collect();
     return collected.changes.length > 0 ? collected : undefined;
   };
-  const found = await polls.wait({ filter, waitMs, signal, client: clientOf(request), onReset: gone, evaluate });
-  if (signal.aborted) return;
+  const found = await polls.wait({ filter, waitMs, departure, client: clientOf(request), onReset: gone, evaluate });
+  if (departure.isGone) return;
   // Between the end of the wait and here the mirror may have moved: what the cursor passes is told.
   const { changes, cursor, gap } = found ?? collect();
   sendJson(

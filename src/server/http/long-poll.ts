@@ -2,19 +2,13 @@ import type { ResetReason } from '../../core/item.ts';
 import type { Filter } from '../cache/fan-out.ts';
 import type { ConfigBatch, ConfigService } from '../config-service.ts';
 import { Admission } from './admission.ts';
+import type { Departure } from './departure.ts';
 import { Turns } from '../turns.ts';
-
-/** Tells that the client is gone: as much of an `AbortSignal` as a poll needs, which held by thousands is too heavy. */
-export interface Departure {
-  readonly aborted: boolean;
-  addEventListener(type: 'abort', listener: () => void): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
-}
 
 export interface PollOptions<Answer> {
   readonly filter: Filter;
   readonly waitMs: number;
-  readonly signal: Departure;
+  readonly departure: Departure;
   /** Who waits: the address it comes from. */
   readonly client: string;
   /** Looks at the state: at once, after every batch that matches, and once more at the end; undefined goes on waiting. May throw. */
@@ -58,7 +52,7 @@ export class LongPolls {
    * @throws {AttuneError} UNAVAILABLE, RATE_LIMITED: it would have to be held, and too many are.
    */
   async wait<Answer>(options: PollOptions<Answer>): Promise<Answer | undefined> {
-    const { filter, waitMs, signal, client, evaluate, onReset } = options;
+    const { filter, waitMs, departure, client, evaluate, onReset } = options;
     let leave: () => void = () => undefined;
     return new Promise<Answer | undefined>((resolve, reject) => {
       let isSettled = false;
@@ -66,7 +60,7 @@ export class LongPolls {
         if (isSettled) return;
         isSettled = true;
         clearTimeout(timer);
-        signal.removeEventListener('abort', release);
+        departure.onGone = undefined;
         this.#release.delete(expire);
         unsubscribe();
         leave();
@@ -100,13 +94,13 @@ export class LongPolls {
       };
       this.#release.add(expire);
       const timer = setTimeout(expire, shorten(waitMs, this.#random));
-      attempt(() => evaluate(undefined), waitMs === 0 || signal.aborted || this.#isReleased);
+      attempt(() => evaluate(undefined), waitMs === 0 || departure.isGone || this.#isReleased);
       if (isSettled) return;
       attempt(() => {
         leave = this.#admission.enter('poll', client);
         return undefined;
       }, false);
-      if (!isSettled) signal.addEventListener('abort', release);
+      if (!isSettled) departure.onGone = release;
     });
   }
 

@@ -33,7 +33,10 @@ export interface MetricSources {
 
 let ofProcess: Registry | undefined;
 
-/** Once for all servers of the process: what observes the process holds on to its registry for ever, and that to a server. */
+/**
+ * Once for all servers of the process: what observes the process holds on to its registry for ever, and that to a server. Delays of the event loop are
+ * those since any of them was asked last.
+ */
 function processMetrics(): Registry {
   if (!ofProcess) {
     ofProcess = new Registry();

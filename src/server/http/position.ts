@@ -73,8 +73,12 @@ export function cursorGone(service: ConfigService, reason: ResetReason): AttuneE
  * @throws {AttuneError} CURSOR_GONE, NOT_READY
  */
 export async function locateForPoll(exchange: Exchange, cursor: Cursor): Promise<Revision> {
-  const { service, signal } = exchange;
-  const located = await orNotReady(service, service.locateCaughtUp(cursor, { signal, deadlineMs: waitMsOf(exchange) }));
+  const { service } = exchange;
+  // A signal is made only for who has to wait: thousands of polls may be held.
+  const located =
+    cursor.revision <= service.revision
+      ? service.locate(cursor)
+      : await orNotReady(service, service.locateCaughtUp(cursor, { signal: exchange.signal, deadlineMs: waitMsOf(exchange) }));
   if ('reset' in located) throw cursorGone(service, located.reset);
   return located.position;
 }

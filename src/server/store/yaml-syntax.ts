@@ -1,8 +1,13 @@
 import { createRequire } from 'node:module';
 import type { CST, Document } from 'yaml';
 
-/** Loaded with the first YAML: seventy files that no start has to wait for. */
-const loadYaml = (): typeof import('yaml') => createRequire(import.meta.url)('yaml') as typeof import('yaml');
+let yaml: typeof import('yaml') | undefined;
+
+/** Loads the package, seventy files that no start has to wait for; else the first YAML does. Idempotent. */
+export function loadYaml(): typeof import('yaml') {
+  yaml ??= createRequire(import.meta.url)('yaml') as typeof import('yaml');
+  return yaml;
+}
 
 /** Nesting allowed in YAML, as in JSON. */
 const MAX_YAML_DEPTH = 200;

@@ -77,18 +77,21 @@ describe('turns', () => {
       };
       request(name, again);
     }
-    while (taken.length < 20_000) await nextRound();
-    // The load goes on: what had its turn long ago is gone all the same.
-    await expect
-      .poll(
-        () => {
-          collectGarbage();
-          return past.filter((load) => load.deref()).length;
-        },
-        { timeout: 8_000 },
-      )
-      .toBe(0);
-    isOver = true;
+    try {
+      while (taken.length < 20_000) await nextRound();
+      // The load goes on: what had its turn long ago is gone all the same.
+      await expect
+        .poll(
+          () => {
+            collectGarbage();
+            return past.filter((load) => load.deref()).length;
+          },
+          { timeout: 8_000 },
+        )
+        .toBe(0);
+    } finally {
+      isOver = true;
+    }
   });
 
   test('that throw are told and harm no other', async () => {

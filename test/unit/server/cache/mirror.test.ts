@@ -20,6 +20,18 @@ const codeOf = (call: () => unknown): string | undefined => {
   return undefined;
 };
 
+describe('taking over a list', () => {
+  it.each([
+    ['out of order', ['b', 'a']],
+    ['that names a key twice', ['a', 'a']],
+  ])('%s is refused, and the state stays', (_what, keys) => {
+    const mirror = loaded(3, entry('x', '1', 2));
+    const entries = keys.map((key) => entry(key, '1', 4));
+    expect(codeOf(() => mirror.load({ revision: at(5), entries }))).toBe('PROTOCOL');
+    expect([mirror.revision, mirror.size, mirror.get('x')?.revision]).toEqual([3, 1, 2]);
+  });
+});
+
 describe('applying a batch', () => {
   it('tells each change with what was there before', () => {
     const mirror = loaded(3, entry('a', '1', 2), entry('b', '1', 3));
@@ -86,7 +98,8 @@ describe('a view', () => {
 
   it('lists in the order of bytes, from the key asked for on', () => {
     const keys = ['a', 'a/b', 'a-b', 'b', '\uffff', '😀', 'é'];
-    const mirror = loaded(1, ...keys.map((key) => entry(key, '', 1)));
+    const mirror = loaded(1);
+    mirror.apply(batch(2, ...keys.map((key) => put(key, '', 2))));
     const sorted = keys.toSorted((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
     expect([...mirror.from('')].map(([key]) => key)).toEqual(sorted);
     expect([...mirror.from('b')].map(([key]) => key)).toEqual(sorted.slice(sorted.indexOf('b')));
@@ -95,7 +108,7 @@ describe('a view', () => {
 
 describe('replacing everything', () => {
   it('tells the difference as one batch with a gap', () => {
-    const mirror = loaded(5, entry('kept', '1', 1), entry('changed', '1', 2), entry('gone', '1', 3));
+    const mirror = loaded(5, entry('changed', '1', 2), entry('gone', '1', 3), entry('kept', '1', 1));
     const difference = mirror.replace({
       revision: at(9),
       entries: [entry('changed', '2', 7, 2), entry('kept', '1', 1), entry('made', '1', 8)],

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MemoryProvider } from '../../../../src/providers/memory/memory-provider.ts';
 import { ConfigService } from '../../../../src/server/config-service.ts';
+import type { Departure } from '../../../../src/server/http/departure.ts';
 import { LongPolls, type PollOptions } from '../../../../src/server/http/long-poll.ts';
 
 const everything = { keys: [], prefixes: [''] };
@@ -31,7 +32,7 @@ function hold(polls: LongPolls, options: Partial<PollOptions<string>> = {}): Hel
   const answer = polls.wait<string>({
     filter: everything,
     waitMs: 30_000,
-    signal: new AbortController().signal,
+    departure: { isGone: false, onGone: undefined },
     client: '127.0.0.1',
     evaluate: () => undefined,
     onReset: () => 'reset',
@@ -127,31 +128,29 @@ describe('a poll', () => {
 
   it('is settled once and leaves no timer, listener or subscription', async () => {
     const polls = new LongPolls({ service });
-    const gone = new AbortController();
-    const remove = vi.spyOn(gone.signal, 'removeEventListener');
+    const departure: Departure = { isGone: false, onGone: undefined };
     const evaluate = vi.fn((batch: unknown) => (batch ? 'changed' : undefined));
-    const { answer } = hold(polls, { signal: gone.signal, evaluate });
+    const { answer } = hold(polls, { departure, evaluate });
     await write('a');
     await expect(answer).resolves.toBe('changed');
     await write('b');
-    gone.abort();
     expect(evaluate).toHaveBeenCalledTimes(2);
-    expect(remove).toHaveBeenCalledWith('abort', expect.any(Function));
+    expect(departure.onGone).toBeUndefined();
     expect(polls.size).toBe(0);
   });
 
   it('ends when its client is gone', async () => {
     const polls = new LongPolls({ service });
-    const gone = new AbortController();
-    const held = hold(polls, { signal: gone.signal });
-    gone.abort();
+    const departure: Departure = { isGone: false, onGone: undefined };
+    const held = hold(polls, { departure });
+    departure.onGone?.();
     await expect(held.answer).resolves.toBeUndefined();
     expect([polls.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 
   it('of a client that is gone before it begins is not held', async () => {
     const polls = new LongPolls({ service });
-    await expect(hold(polls, { signal: AbortSignal.abort() }).answer).resolves.toBeUndefined();
+    await expect(hold(polls, { departure: { isGone: true, onGone: undefined } }).answer).resolves.toBeUndefined();
     expect(polls.size).toBe(0);
   });
 
