@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
-
+import { connect } from 'node:net';
+import { describe, expect, it, vi } from 'vitest';
+import { encodeRequest } from '../support/http-exchange.ts';
 import { HttpService } from '../support/http-service.ts';
 
 // Regression: the cursor of an empty answer was read a moment after the wait had ended, and could lie beyond a change that had come meanwhile.
@@ -20,3 +21,30 @@ it.each(Array.from({ length: 12 }, (_, index) => index))(
     expect({ told }).toEqual({ told: passed ? ['a/y'] : [] });
   },
 );
+
+describe('a poll whose client leaves', () => {
+  it.each([
+    ['of one key', (_cursor: string) => ({ path: '/api/v1/configs/a/x?watch&wait=60s' })],
+    ['of many keys', (_cursor: string) => ({ path: '/api/v1/configs?watch&prefix=a/&wait=60s' })],
+    ['of many keys, from a position on', (cursor: string) => ({ path: `/api/v1/configs?watch&prefix=a/&wait=60s&since=${cursor}` })],
+    [
+      'that prefers to wait',
+      (cursor: string) => ({ path: '/api/v1/configs/a/x', headers: { Prefer: 'wait=60', 'If-None-Match': `"${cursor}"` } }),
+    ],
+  ])('%s is held without an abort signal of its own, and let go of at once, behind another on its connection too', async (_what, ask) => {
+    await using service = await HttpService.start();
+    await service.set('a/x', 1);
+    const made = vi.spyOn(globalThis, 'AbortController');
+    const request = { headers: {}, ...ask(await service.cursor()) };
+    made.mockClear();
+    const socket = connect(service.server.port, '127.0.0.1');
+    const bytes = encodeRequest(service.server.port, { ...request, headers: { ...request.headers, Connection: 'keep-alive' } });
+    socket.write(bytes);
+    socket.write(bytes);
+    await expect.poll(() => service.server.polls.size).toBe(2);
+    expect(made).not.toHaveBeenCalled();
+    socket.destroy();
+    await expect.poll(() => service.server.polls.size).toBe(0);
+    made.mockRestore();
+  });
+});
