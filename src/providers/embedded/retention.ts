@@ -2,7 +2,7 @@ import type { Revision } from '../../core/provider.ts';
 import type { VersionStore } from './version-store.ts';
 
 export interface RetentionOptions {
-  /** Revisions kept for watches and past lists. Default 10,000. */
+  /** Revisions kept for watches and past lists, and up to 64 more. Default 10,000. */
   readonly historyLimit?: number;
   /** Bytes of the keys and values written in them: older revisions go first, though fewer than `historyLimit` stay. Default 256 MiB. */
   readonly historyBytes?: number;
@@ -21,19 +21,26 @@ export interface History {
   readonly bytes: number;
 }
 
-/** Versions looked at beyond those a group adds, so that a store over its limits gets below them at last. */
-const CATCH_UP_VERSIONS = 32;
+/** Revisions forgotten together: forgotten one by one, each would have every commit rewrite old pages too. */
+const TOGETHER = 64;
+
+/** Below this limit they are forgotten one by one all the same. */
+const SMALL_LIMIT = 512;
+
+/** Versions looked at beyond those a group adds: those of {@link TOGETHER} changes made through Attune, three each, and some more. */
+const CATCH_UP_VERSIONS = 256;
 
 /**
- * Forgets what is over the limits, a little more than the versions just `added`: each commit pays for about as much as it brings, and
- * none for many. Part of the transaction that is open; the newest revision always stays.
+ * Forgets what is over the limits once it is {@link TOGETHER} revisions: no commit pays for many. Part of the transaction that is open; the
+ * newest revision always stays.
  */
 export function trimHistory(store: VersionStore, history: History, added: number, limits: Required<RetentionOptions>): History {
   const { head, compacted } = history;
   let to = compacted;
   let { bytes } = history;
   const isOver = (): boolean => head - to > limits.historyLimit || bytes > limits.historyBytes;
-  if (!isOver()) return history;
+  const slack = limits.historyLimit < SMALL_LIMIT ? 0 : TOGETHER;
+  if (head - compacted <= limits.historyLimit + slack && bytes <= limits.historyBytes) return history;
   for (const size of store.sizes(compacted, added + CATCH_UP_VERSIONS)) {
     if (!isOver() || size.revision >= head) break;
     to = size.revision;

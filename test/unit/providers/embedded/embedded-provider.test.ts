@@ -232,6 +232,15 @@ describe('history', () => {
     expect((await again.list('')).entries).toHaveLength(5);
   });
 
+  it('forgets 64 revisions together where the limit is not small', async () => {
+    await using provider = await open({ historyLimit: 512 });
+    for (let round = 0; round < 576; round++) await put(provider, 'a', String(round));
+    expect(await firstAfter(provider, 0)).toBe(1);
+    await put(provider, 'a', 'one more');
+    expect(await firstAfter(provider, 64)).toBe('COMPACTED');
+    expect(await firstAfter(provider, 65)).toBe(66);
+  });
+
   it('keeps no more than historyBytes of what was written, though fewer revisions stay', async () => {
     await using provider = await open({ historyBytes: 10_000 });
     for (let round = 0; round < 50; round++) await put(provider, 'a', 'x'.repeat(999));
