@@ -14,7 +14,8 @@ afterEach(async () => {
 /** A client that wrote `app/a` at revision 6 of a history before its stream had told it anything; then comes what `state` says. */
 async function ahead() {
   const server = await ScriptedServer.start();
-  const client = new ConfigClient({ url: server.url, prefix: 'app/', backoff: AT_ONCE, clock: new FakeClock() });
+  const clock = new FakeClock();
+  const client = new ConfigClient({ url: server.url, prefix: 'app/', backoff: AT_ONCE, clock });
   opened.push(server, client);
   const changes = recordChanges(client);
   const started = client.start();
@@ -23,7 +24,7 @@ async function ahead() {
   server.script = () => json(item('app/a', 'mine', 6, { etag: 'old-6' }), 201, 'application/json', position);
   await client.set('app/a', 'mine');
   expect(client.get('app/a')).toBe('mine');
-  return { client, server, stream, changes, started };
+  return { client, server, clock, stream, changes, started };
 }
 
 describe('a store that was put back after a write of the client, before any stream told of it', () => {
@@ -76,6 +77,29 @@ describe('a store that was put back after a write of the client, before any stre
     await changes.through('app/c');
     expect(asked).toEqual(['/api/v1/configs/app/a?minRevision=old-6']);
     expect(client.get('app/a')).toBe(shown);
+  });
+
+  test('asks again, 5 s after no server could say', async () => {
+    const { client, server, clock, stream, started, changes } = await ahead();
+    let asked = 0;
+    let status = 503;
+    server.script = () => {
+      asked++;
+      return json({ code: status === 503 ? 'UNAVAILABLE' : 'CURSOR_GONE', detail: 'so it is' }, status, 'application/problem+json');
+    };
+    const unanswered = new Promise((resolve) => client.onError(resolve));
+    stream.state(2);
+    await started;
+    await unanswered;
+    status = 410;
+    clock.advance(4_999);
+    stream.change(3, created('app/b', 1, 3));
+    await changes.through('app/b');
+    expect(asked).toBe(1);
+    clock.advance(1);
+    stream.change(4, created('app/c', 1, 4));
+    await eventually(() => expect(client.get('app/a')).toBeUndefined());
+    expect(asked).toBe(2);
   });
 
   test('a state at or above its version replaces it', async () => {

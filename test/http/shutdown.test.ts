@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { startHttpServer, type HttpServer } from '../../src/server/http-server.ts';
-import { collectGarbage } from '../support/collect-garbage.ts';
+import { untilCollected } from '../support/collect-garbage.ts';
 import { encodeRequest, exchange, parseAnswer } from '../support/http-exchange.ts';
 import { HttpStream } from '../support/http-stream.ts';
 
@@ -191,15 +191,6 @@ describe('a server that was closed', () => {
   }
 
   it('is let go of, with all it held', async () => {
-    const closed = [await startAndClose(), await startAndClose()];
-    await expect
-      .poll(
-        () => {
-          collectGarbage();
-          return closed.filter((one) => one.deref()).length;
-        },
-        { timeout: 10_000 },
-      )
-      .toBe(0);
+    await untilCollected([await startAndClose(), await startAndClose()]);
   });
 });

@@ -87,7 +87,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
     if (found.body === undefined || method === 'HEAD') response.end();
     else endWith(response, found.body);
     const route = isItem ? ITEM_ROUTE : isList ? LIST_PATH : url;
-    // Small and with nothing before it, it is with the system already.
+    // Small and with nothing before it, it is handed to the socket as a whole.
     if (response.socket && !Buffer.isBuffer(found.body)) record(options, request, response, { requestId, startedAt, route });
     else recordWhenOver(options, request, response, { requestId, startedAt, route: () => route });
     return true;

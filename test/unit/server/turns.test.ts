@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { collectGarbage } from '../../support/collect-garbage.ts';
+import { untilCollected } from '../../support/collect-garbage.ts';
 import { BURST_MS, Turns } from '../../../src/server/turns.ts';
 
 /** Each look at the clock takes an eighth of a burst: a burst is of as many turns. */
@@ -80,15 +80,7 @@ describe('turns', () => {
     try {
       while (taken.length < 20_000) await nextRound();
       // The load goes on: what had its turn long ago is gone all the same.
-      await expect
-        .poll(
-          () => {
-            collectGarbage();
-            return past.filter((load) => load.deref()).length;
-          },
-          { timeout: 8_000 },
-        )
-        .toBe(0);
+      await untilCollected(past, 8_000);
     } finally {
       isOver = true;
     }
