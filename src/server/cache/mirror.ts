@@ -126,7 +126,7 @@ export class Mirror implements MirrorView {
     const changes = this.#changesOf(batch);
     this.#stamp++;
     for (const change of changes) {
-      if (change.after) this.#put(this.#entries, change.after);
+      if (change.after) this.#put(change.after);
       else this.#entries.delete(change.key);
       if (!this.#lastChange || change.revision >= this.#lastChange.revision) this.#lastChange = change;
     }
@@ -177,9 +177,9 @@ export class Mirror implements MirrorView {
     }
   }
 
-  #put(entries: Entries, entry: StoredEntry): void {
+  #put(entry: StoredEntry): void {
     this.#order.admit(entry.key);
-    entries.set(entry.key, entry);
+    this.#entries.set(entry.key, entry);
   }
 
   #changesOf(batch: StoredBatch): MirrorChange[] {
