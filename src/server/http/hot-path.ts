@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
-import { endWith, EVERY_ANSWER, jsonAnswer, positionHeaders } from './answer.ts';
+import { EVERY_ANSWER, HeaderLines, jsonAnswer, positionHeaders } from './answer.ts';
 import { matchesEtag } from './conditions.ts';
 import { LIST_PATH } from './list.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
@@ -83,12 +83,10 @@ export function createHotPath(options: HotPathOptions): HotPath {
     if (!found) return false;
     const given = headers['x-request-id'];
     const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
-    response.writeHead(found.status, found.headersAfter(head.current, requestId));
-    if (found.body === undefined || method === 'HEAD') response.end();
-    else endWith(response, found.body);
+    found.send(response, head.current, requestId, method === 'HEAD');
     const route = isItem ? ITEM_ROUTE : isList ? LIST_PATH : url;
     // Small and with nothing before it, it is handed to the socket as a whole.
-    if (response.socket && !Buffer.isBuffer(found.body)) record(options, request, response, { requestId, startedAt, route });
+    if (response.socket && found.isSmall) record(options, request, response, { requestId, startedAt, route });
     else recordWhenOver(options, request, response, { requestId, startedAt, route: () => route });
     return true;
   };
@@ -109,17 +107,17 @@ const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new
 class Head {
   readonly #service: ConfigService;
   #cursor: string | undefined;
-  #headers: readonly string[] = [];
+  #headers = new HeaderLines({});
 
   constructor(service: ConfigService) {
     this.#service = service;
   }
 
-  get current(): readonly string[] {
+  get current(): HeaderLines {
     const { state, cursor } = this.#service;
     if (state === 'live' && this.#cursor === cursor) return this.#headers;
     this.#cursor = state === 'live' ? cursor : undefined;
-    this.#headers = Object.entries({ ...EVERY_ANSWER, ...positionHeaders(this.#service) }).flat();
+    this.#headers = new HeaderLines({ ...EVERY_ANSWER, ...positionHeaders(this.#service) });
     return this.#headers;
   }
 }

@@ -1,33 +1,36 @@
-import { onWire, type Answer, type WireBody } from './answer.ts';
+import type { ServerResponse } from 'node:http';
+import { endWith, HeaderLines, onWire, writeHead, type Answer, type WireBody } from './answer.ts';
 import { REQUEST_ID } from './observation.ts';
 
-/** An answer as node:http sends it fastest: one flat list of headers, the body at once. */
+/** An answer as node:http sends it fastest: headers that were looked at before, and the body at once. */
 export class PreparedAnswer {
   readonly status: number;
-  readonly body: WireBody['body'] | undefined;
-  readonly #own: readonly string[];
   /** Of the body. */
   readonly bytes: number = 0;
-  #head: readonly string[] | undefined;
-  #headers: string[] = [];
+  readonly #body: WireBody['body'] | undefined;
+  readonly #own: HeaderLines;
+  readonly #length: readonly string[] = [];
 
+  /** @throws {TypeError} a header that cannot be sent. */
   constructor({ status, headers = {}, body }: Answer) {
     this.status = status;
-    this.#own = Object.entries(headers).flat();
+    this.#own = new HeaderLines(headers);
     if (body === undefined) return;
     const wire = onWire(body);
     this.bytes = wire.bytes;
-    this.#own = [...this.#own, 'Content-Length', String(wire.bytes)];
-    this.body = wire.body;
+    this.#length = ['Content-Length', String(wire.bytes)];
+    this.#body = wire.body;
   }
 
-  /** All headers: valid until the next call, which writes the next id over this one. */
-  headersAfter(head: readonly string[], requestId: string): string[] {
-    if (this.#head !== head) {
-      this.#head = head;
-      this.#headers = [REQUEST_ID, '', ...head, ...this.#own];
-    }
-    this.#headers[1] = requestId;
-    return this.#headers;
+  /** True if it is small enough to go to the socket as a whole. */
+  get isSmall(): boolean {
+    return !Buffer.isBuffer(this.#body);
+  }
+
+  /** Answers with `everyAnswer`, its own headers and `requestId`; without its body if `isHead`. */
+  send(response: ServerResponse, everyAnswer: HeaderLines, requestId: string, isHead: boolean): void {
+    writeHead(response, this.status, { first: [REQUEST_ID, requestId], lines: [everyAnswer, this.#own], rest: this.#length });
+    if (this.#body === undefined || isHead) response.end();
+    else endWith(response, this.#body);
   }
 }
