@@ -4,8 +4,8 @@ import { prepareSchema } from './schema.ts';
 import { sqliteCode, storeFailure } from './sqlite-error.ts';
 import type { OpenSqlite, SqliteDatabase, SqliteStatement } from './sqlite.ts';
 
-/** A log of this length is written back, in the commit that reaches it: some milliseconds. */
-const LOG_PAGES = 1_000;
+/** A log of this length is written back, in the commit that reaches it: 10 ms where every page is another one. */
+const LOG_PAGES = 2_000;
 
 /**
  * The database file with its write-ahead log: transactions, checkpoints, opening and closing. Who calls makes a transaction of `begin` …

@@ -157,19 +157,20 @@ export class VersionStore {
     return numberOf(this.#sum.get(firstIdAfter(after))?.['bytes']);
   }
 
-  /** Writes the changes of one revision, at most {@link POSITIONS}. */
-  append(revision: Revision, changes: readonly VersionChange[]): void {
-    for (const [position, { change, previous }] of changes.entries()) {
+  /** Writes the changes of one revision, at most {@link POSITIONS}; returns what each key is at now. */
+  append(revision: Revision, changes: readonly VersionChange[]): (readonly [key: string, current: CurrentVersion | undefined])[] {
+    return changes.map(({ change, previous }, position) => {
       const id = revision * POSITIONS + position;
       if (change.type === 'delete') {
         this.#append.run(id, change.key, null, previous?.id ?? null, null);
         this.#unpoint.run(change.key);
-      } else {
-        const { key, createdRevision, value } = change.entry;
-        this.#append.run(id, key, createdRevision, previous?.id ?? null, value);
-        this.#point.run(key, id, createdRevision);
+        return [change.key, undefined];
       }
-    }
+      const { key, createdRevision, value } = change.entry;
+      this.#append.run(id, key, createdRevision, previous?.id ?? null, value);
+      this.#point.run(key, id, createdRevision);
+      return [key, { id, createdRevision }];
+    });
   }
 
   /**

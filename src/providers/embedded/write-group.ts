@@ -1,6 +1,6 @@
 import { ConflictError, type Revision, type StoredBatch, type Transaction } from '../../core/provider.ts';
 import { requireChecks } from '../local/transaction.ts';
-import { revisionOfId, type VersionChange, type VersionStore } from './version-store.ts';
+import { revisionOfId, type CurrentVersion, type VersionChange, type VersionStore } from './version-store.ts';
 
 /** What became of one write of a group: its revision, or why its checks refuse it. */
 export type WriteOutcome = { readonly revision: Revision } | { readonly refused: ConflictError };
@@ -20,10 +20,11 @@ export interface AppliedGroup {
  */
 export function applyGroup(store: VersionStore, head: Revision, transactions: readonly Transaction[]): AppliedGroup {
   const batches: StoredBatch[] = [];
+  const group = new GroupStore(store);
   const outcomes = transactions.map((transaction): WriteOutcome => {
     try {
       requireChecks(transaction.checks, (key) => {
-        const current = store.current(key);
+        const current = group.current(key);
         return current ? revisionOfId(current.id) : null;
       });
     } catch (error) {
@@ -32,9 +33,9 @@ export function applyGroup(store: VersionStore, head: Revision, transactions: re
     }
     const last = batches.at(-1)?.revision ?? head;
     const revision = (last + 1) as Revision;
-    const changes = changesOf(store, transaction, revision);
+    const changes = changesOf(group, transaction, revision);
     if (changes.length === 0) return { revision: last };
-    store.append(revision, changes);
+    group.append(revision, changes);
     batches.push({ revision, changes: changes.map(({ change }) => change) });
     return { revision };
   });
@@ -43,7 +44,28 @@ export function applyGroup(store: VersionStore, head: Revision, transactions: re
   return { outcomes, batches, head: reached };
 }
 
-function changesOf(store: VersionStore, transaction: Transaction, revision: Revision): VersionChange[] {
+/** The store, which looks up each key once for a group: a check and an operation ask for the same, and every write for the epoch. */
+class GroupStore {
+  readonly #store: VersionStore;
+  readonly #known = new Map<string, CurrentVersion | undefined>();
+
+  constructor(store: VersionStore) {
+    this.#store = store;
+  }
+
+  current(key: string): CurrentVersion | undefined {
+    if (this.#known.has(key)) return this.#known.get(key);
+    const current = this.#store.current(key);
+    this.#known.set(key, current);
+    return current;
+  }
+
+  append(revision: Revision, changes: readonly VersionChange[]): void {
+    for (const [key, current] of this.#store.append(revision, changes)) this.#known.set(key, current);
+  }
+}
+
+function changesOf(store: GroupStore, transaction: Transaction, revision: Revision): VersionChange[] {
   return transaction.operations.flatMap((operation): VersionChange[] => {
     const { key } = operation;
     const previous = store.current(key);

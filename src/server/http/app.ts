@@ -1,20 +1,20 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
-import { AttuneError, isAttuneError } from '../../core/errors.ts';
+import { AttuneError } from '../../core/errors.ts';
 import { quoteForMessage } from '../../core/key.ts';
 import type { ConfigService } from '../config-service.ts';
 import type { AdmissionLimits } from './admission.ts';
-import { EVERY_ANSWER, NO_STORE } from './answer.ts';
-import { send, sendJson, sendProblem, type Exchange } from './exchange.ts';
-import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, putItem } from './items.ts';
+import { NO_STORE } from './answer.ts';
+import { answerFailure, createExchange, send, sendJson, setCommonHeaders, type Exchange } from './exchange.ts';
+import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, writeItem } from './items.ts';
 import { getItems, LIST_PATH } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
-import { departureOf, type Departure } from './departure.ts';
-import { createRequestIds, recordWhenOver, REQUEST_ID } from './observation.ts';
+
+import { createRequestIds, recordWhenOver } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
+import { maxBodyBytes } from './put-body.ts';
 import { parseQuery } from './query.ts';
 import { requireTrustedBrowser, type BrowserRules } from './security.ts';
 import { LIVENESS, readinessHealth, statusOf, type Health } from './status.ts';
@@ -69,8 +69,7 @@ export function createApp(options: AppOptions): Express {
     );
   }
 
-  // JSON escapes can triple a text; what is stored is checked exactly.
-  const parseBody = express.raw({ type: () => true, limit: service.limits.maxValueBytes * 3 + 64 * 1024 });
+  const parseBody = express.raw({ type: () => true, limit: maxBodyBytes(service) });
   const readBody = async (request: Request, response: Response): Promise<void> =>
     new Promise((resolve, reject) => {
       parseBody(request, response, (error?: unknown) => (error ? reject(bodyError(error, service.limits.maxValueBytes)) : resolve()));
@@ -92,7 +91,11 @@ export function createApp(options: AppOptions): Express {
   const key = (request: Request) => keyOfPath(pathOf(request));
   route(/^\/api\/v1\/configs\/.*$/, ITEM_ROUTE, {
     GET: (exchange, request) => getItem(exchange, key(request), polls),
-    PUT: (exchange, request) => putItem(exchange, key(request), Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)),
+    PUT: async (exchange, request) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+      const { status, text, headers } = await writeItem(service, request, key(request), body);
+      sendJson(exchange, status, text, headers);
+    },
     DELETE: (exchange, request) => deleteItem(exchange, key(request)),
   });
   route(LIST_PATH, LIST_PATH, { GET: (exchange) => getItems(exchange, polls) });
@@ -177,47 +180,16 @@ function observeAll(options: AppOptions) {
   const requestIdOf = createRequestIds();
   return (request: Request, response: Response, next: () => void): void => {
     const startedAt = performance.now();
-    const given = request.headers['x-request-id'];
-    const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
+    const requestId = requestIdOf(request.headers['x-request-id']);
     response.locals['requestId'] = requestId;
-    response.setHeader(REQUEST_ID, requestId);
-    for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value);
+    setCommonHeaders(response, requestId);
     recordWhenOver(options, request, response, { requestId, startedAt, route: () => String(response.locals['route'] ?? 'none') });
     next();
   };
 }
 
-function exchangeOf({ service, isDraining }: AppOptions, request: Request, response: Response): Exchange {
-  let gone: AbortController | undefined;
-  let departure: Departure | undefined;
-  return {
-    request: request as IncomingMessage,
-    response: response as ServerResponse,
-    service,
-    requestId: String(response.locals['requestId']),
-    // Made when it is first asked for: most answers wait for nothing.
-    get signal() {
-      return (gone ??= abortWhenGone(response)).signal;
-    },
-    get departure() {
-      return (departure ??= departureOf(response));
-    },
-    pretty: isPretty(request.originalUrl),
-    isDraining,
-  };
-}
-
-function abortWhenGone(response: Response): AbortController {
-  const gone = new AbortController();
-  if (response.destroyed) gone.abort();
-  response.once('close', () => {
-    // Nobody waits for what is answered already, and an abort is not cheap.
-    if (!response.writableFinished) gone.abort();
-  });
-  return gone;
-}
-
-const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);
+const exchangeOf = (options: AppOptions, request: Request, response: Response): Exchange =>
+  createExchange(options, request, response, String(response.locals['requestId']));
 
 /** What the body reader refuses, in this API's words. */
 function bodyError(error: unknown, maxValueBytes: number): Error {
@@ -240,26 +212,11 @@ function bodyError(error: unknown, maxValueBytes: number): Error {
   }
 }
 
-/** The one place where a failed request is answered. Express calls it because it takes four parameters. */
+/** Express calls it because it takes four parameters. */
 function answerError(options: AppOptions): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
-    // The client is gone: what waited for it was aborted.
-    if (response.destroyed) return;
-    const exchange = exchangeOf(options, request, response);
-    if (exchange.response.headersSent) {
-      options.log.warn({ err: error, requestId: exchange.requestId }, 'a request failed after its answer had begun');
-      exchange.response.destroy();
-      return;
-    }
-    const known = isAttuneError(error)
-      ? error
-      : isBadPath(error)
-        ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8')
-        : error;
-    const { code, status } = sendProblem(exchange, known);
-    if (code === 'INTERNAL')
-      options.log.error({ err: error, requestId: exchange.requestId }, 'a request failed by a fault of this service');
-    else if (status >= 500) options.log.info({ requestId: exchange.requestId, code, err: error }, 'a request was not served');
+    const known = isBadPath(error) ? new AttuneError('INVALID_ARGUMENT', 'the path is not valid percent-encoded UTF-8') : error;
+    answerFailure(exchangeOf(options, request, response), known, options.log);
   };
 }
 

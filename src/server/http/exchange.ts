@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
-import { endWith, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
-import type { Departure } from './departure.ts';
+import { endWith, EVERY_ANSWER, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
+import { departureOf, type Departure } from './departure.ts';
+import { REQUEST_ID } from './observation.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
 
 /** One request and its answer, with what every answer carries. */
@@ -20,6 +22,56 @@ export interface Exchange {
   readonly pretty: boolean;
   /** True once the node is shutting down. */
   readonly isDraining: () => boolean;
+}
+
+/** What exchanges of one server share. */
+export interface ExchangeOptions {
+  readonly service: ConfigService;
+  readonly isDraining: () => boolean;
+}
+
+/** The exchange that `request` begins. */
+export function createExchange(
+  { service, isDraining }: ExchangeOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+): Exchange {
+  let gone: AbortController | undefined;
+  let departure: Departure | undefined;
+  return {
+    request,
+    response,
+    service,
+    requestId,
+    // Made when it is first asked for: most answers wait for nothing.
+    get signal() {
+      return (gone ??= abortWhenGone(response)).signal;
+    },
+    get departure() {
+      return (departure ??= departureOf(response));
+    },
+    pretty: isPretty(request.url ?? ''),
+    isDraining,
+  };
+}
+
+function abortWhenGone(response: ServerResponse): AbortController {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort();
+  response.once('close', () => {
+    // Nobody waits for what is answered already, and an abort is not cheap.
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone;
+}
+
+const isPretty = (url: string): boolean => /[?&]pretty(?:=(?:true|1)?)?(?:&|$)/.test(url);
+
+/** Sets what every answer carries, whatever becomes of its request. */
+export function setCommonHeaders(response: ServerResponse, requestId: string): void {
+  response.setHeader(REQUEST_ID, requestId);
+  for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value);
 }
 
 /** Sends `answer` with the position of this node. JSON ends with a line feed. */
@@ -55,7 +107,7 @@ export function sendJson(exchange: Exchange, status: number, text: string | Buff
 const LINE_FEED = Buffer.from('\n');
 
 /** Sends `error` as a problem document; returns it. Anything that is not Attune's own is told as INTERNAL and nothing of it is shown. */
-export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument {
+function sendProblem(exchange: Exchange, error: unknown): ProblemDocument {
   const problem = problemOf(isAttuneError(error) ? error : undefined, exchange.requestId);
   const { retryAfter: seconds = 1 } = isAttuneError(error) ? error.details : {};
   const retryAfter = problem.status === 503 || problem.status === 429 ? { 'Retry-After': String(seconds) } : {};
@@ -66,6 +118,21 @@ export function sendProblem(exchange: Exchange, error: unknown): ProblemDocument
     body: `${shown}\n`,
   });
   return problem;
+}
+
+/** The one place where a failed request is answered. */
+export function answerFailure(exchange: Exchange, error: unknown, log: Logger): void {
+  const { response, requestId } = exchange;
+  // The client is gone: what waited for it was aborted.
+  if (response.destroyed) return;
+  if (response.headersSent) {
+    log.warn({ err: error, requestId }, 'a request failed after its answer had begun');
+    response.destroy();
+    return;
+  }
+  const { code, status } = sendProblem(exchange, error);
+  if (code === 'INTERNAL') log.error({ err: error, requestId }, 'a request failed by a fault of this service');
+  else if (status >= 500) log.info({ requestId, code, err: error }, 'a request was not served');
 }
 
 /** Who asks, as far as limits go: the address the connection comes from. A forwarded one is not believed. */

@@ -2,12 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
-import { EVERY_ANSWER, HeaderLines, jsonAnswer, positionHeaders } from './answer.ts';
+import { jsonAnswer } from './answer.ts';
 import { matchesEtag } from './conditions.ts';
+import { createHotWrite } from './hot-write.ts';
 import { LIST_PATH } from './list.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
 import type { Metrics } from './metrics.ts';
-import { PreparedAnswer } from './prepared-answer.ts';
+import { EveryAnswer, PreparedAnswer } from './prepared-answer.ts';
 import { PreparedPages } from './prepared-pages.ts';
 import { createRequestIds, record, recordWhenOver } from './observation.ts';
 import { isForOwnHost, type BrowserRules } from './security.ts';
@@ -35,8 +36,8 @@ const RAW = '?raw';
 const LIST_QUERY = `${LIST_PATH}?`;
 
 /**
- * Answers the requests that are made most, reads of one item, lists and health, before Express, with the same bytes. The rules are those of the slow
- * path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error.
+ * Answers the requests that are made most, reads and writes of one item, lists and health, before Express, with the same bytes. The rules are those of
+ * the slow path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error of a read.
  */
 export function createHotPath(options: HotPathOptions): HotPath {
   // Pages of other origins are told more, by a package.
@@ -44,8 +45,9 @@ export function createHotPath(options: HotPathOptions): HotPath {
   const { service, rules, isDraining } = options;
   const items = new PreparedItems(service);
   const pages = new PreparedPages(service);
-  const head = new Head(service);
+  const everyAnswer = new EveryAnswer(service);
   const requestIdOf = createRequestIds();
+  const write = createHotWrite(options, everyAnswer, requestIdOf);
   const alive = prepareHealth(LIVENESS);
   const health = new Map([
     ['/healthz', () => alive],
@@ -74,6 +76,7 @@ export function createHotPath(options: HotPathOptions): HotPath {
   const answer = (request: IncomingMessage, response: ServerResponse): boolean => {
     const startedAt = performance.now();
     const { url = '', method, headers } = request;
+    if (method === 'PUT') return write(request, response, startedAt);
     if (method !== 'GET' && method !== 'HEAD') return false;
     const isItem = url.startsWith(ITEMS_PATH);
     const isList = url === LIST_PATH || url.startsWith(LIST_QUERY);
@@ -81,9 +84,8 @@ export function createHotPath(options: HotPathOptions): HotPath {
     if ((!isItem && !isList && !check) || !isForOwnHost(request, rules) || isDraining()) return false;
     const found = check ? check() : isItem ? readItem(url, request) : readPage(url, request);
     if (!found) return false;
-    const given = headers['x-request-id'];
-    const requestId = requestIdOf(typeof given === 'string' ? given : undefined);
-    found.send(response, head.current, requestId, method === 'HEAD');
+    const requestId = requestIdOf(headers['x-request-id']);
+    found.send(response, everyAnswer.headers, requestId, method === 'HEAD');
     const route = isItem ? ITEM_ROUTE : isList ? LIST_PATH : url;
     // Small and with nothing before it, it is handed to the socket as a whole.
     if (response.socket && found.isSmall) record(options, request, response, { requestId, startedAt, route });
@@ -102,25 +104,6 @@ export function createHotPath(options: HotPathOptions): HotPath {
 }
 
 const prepareHealth = ({ status, text, headers }: Health): PreparedAnswer => new PreparedAnswer(jsonAnswer(status, `${text}\n`, headers));
-
-/** What every answer begins with, save for its request id: one object for as long as it is the same. */
-class Head {
-  readonly #service: ConfigService;
-  #cursor: string | undefined;
-  #headers = new HeaderLines({});
-
-  constructor(service: ConfigService) {
-    this.#service = service;
-  }
-
-  get current(): HeaderLines {
-    const { state, cursor } = this.#service;
-    if (state === 'live' && this.#cursor === cursor) return this.#headers;
-    this.#cursor = state === 'live' ? cursor : undefined;
-    this.#headers = new HeaderLines({ ...EVERY_ANSWER, ...positionHeaders(this.#service) });
-    return this.#headers;
-  }
-}
 
 /** What a path was found to name, in one state of the mirror. */
 interface FoundItem {

@@ -159,16 +159,26 @@ function eventSince(service: ConfigService, key: ConfigKey, known: Revision): st
   });
 }
 
-/** `PUT /configs/{key}` */
-export async function putItem(exchange: Exchange, key: ConfigKey, body: Buffer): Promise<void> {
-  const { service, request } = exchange;
+/** What a write is answered with, in case of success. */
+export interface WrittenAnswer {
+  readonly status: 200 | 201;
+  /** JSON. */
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Carries out `PUT /configs/{key}`. */
+export async function writeItem(service: ConfigService, request: IncomingMessage, key: ConfigKey, body: Buffer): Promise<WrittenAnswer> {
   const query = parseQuery(request.url ?? '', { raw: 'flag', ifVersion: 'single' });
   const condition = parseWriteCondition(request, query.integer('ifVersion', 0, Number.MAX_SAFE_INTEGER));
   const result = await service.write({ type: 'put', key, condition, body: parsePutBody(request, body, query.flag('raw')) });
   if (result.type === 'deleted') throw new Error('a put was answered as a deletion');
   const etag = service.etagOf(result.item.version);
-  const status = result.type === 'created' ? 201 : 200;
-  sendJson(exchange, status, renderItem(result.item, etag), { ETag: `"${etag}"`, Location: pathOf(key) });
+  return {
+    status: result.type === 'created' ? 201 : 200,
+    text: renderItem(result.item, etag),
+    headers: { ETag: `"${etag}"`, Location: pathOf(key) },
+  };
 }
 
 /** `DELETE /configs/{key}` */

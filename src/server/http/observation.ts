@@ -6,7 +6,7 @@ import type { Metrics } from './metrics.ts';
 export const REQUEST_ID = 'X-Request-Id';
 
 /** The id that a request brings, if it is harmless in logs and headers, else a new one. */
-export type RequestIds = (given: string | undefined) => string;
+export type RequestIds = (given: string | readonly string[] | undefined) => string;
 
 const FIRST_COUNT = 0x1000_0000;
 const MAX_COUNT = 0xffff_ffff;
@@ -16,7 +16,7 @@ export function createRequestIds(): RequestIds {
   let prefix = '';
   let count = MAX_COUNT;
   return (given) => {
-    if (given !== undefined && /^[\w.:-]{1,64}$/.test(given)) return given;
+    if (typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given)) return given;
     if (count === MAX_COUNT) {
       prefix = randomUUID().slice(0, -8);
       count = FIRST_COUNT;

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { endWith, HeaderLines, onWire, writeHead, type Answer, type WireBody } from './answer.ts';
+import type { ConfigService } from '../config-service.ts';
+import { endWith, EVERY_ANSWER, HeaderLines, onWire, positionHeaders, writeHead, type Answer, type WireBody } from './answer.ts';
 import { REQUEST_ID } from './observation.ts';
 
 /** An answer as node:http sends it fastest: headers that were looked at before, and the body at once. */
@@ -32,5 +33,24 @@ export class PreparedAnswer {
     writeHead(response, this.status, { first: [REQUEST_ID, requestId], lines: [everyAnswer, this.#own], rest: this.#length });
     if (this.#body === undefined || isHead) response.end();
     else endWith(response, this.#body);
+  }
+}
+
+/** What every answer carries, save for its request id: one object for as long as it is the same. */
+export class EveryAnswer {
+  readonly #service: ConfigService;
+  #cursor: string | undefined;
+  #headers = new HeaderLines({});
+
+  constructor(service: ConfigService) {
+    this.#service = service;
+  }
+
+  get headers(): HeaderLines {
+    const { state, cursor } = this.#service;
+    if (state === 'live' && this.#cursor === cursor) return this.#headers;
+    this.#cursor = state === 'live' ? cursor : undefined;
+    this.#headers = new HeaderLines({ ...EVERY_ANSWER, ...positionHeaders(this.#service) });
+    return this.#headers;
   }
 }

@@ -5,10 +5,14 @@ import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { writeEnvelopeSchema } from '../../core/item-schema.ts';
 import { checkJson } from '../../core/json-text.ts';
 import { quoteForMessage } from '../../core/key.ts';
+import type { ConfigService } from '../config-service.ts';
 import { requireJson, type WriteBody } from '../store/write-body.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 const BYTE_ORDER_MARK = '\ufeff';
+
+/** Bytes of a body that are read at most. JSON escapes can triple a text; what is stored is checked exactly. */
+export const maxBodyBytes = ({ limits }: ConfigService): number => limits.maxValueBytes * 3 + 64 * 1024;
 
 /**
  * What the body of a PUT is, by its Content-Type (`design/http.md`, "What PUT stores").
