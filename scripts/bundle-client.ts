@@ -22,7 +22,8 @@ export interface SplitBundle {
   readonly later: readonly Bundle[];
 }
 
-const refuse =
+/** Makes anything that is said about bundling `entry` the end of it. */
+export const refuseLogs =
   (entry: string) =>
   (_level: string, log: { readonly message: string }): never => {
     throw new Error(`bundling ${entry}: ${log.message}`);
@@ -36,7 +37,7 @@ export async function findImports(entry: string): Promise<ReadonlySet<string>> {
     if (!isFile) found.add(specifier);
     return !isFile;
   };
-  await using bundle = await rolldown({ input: entry, platform: 'neutral', external, onLog: refuse(entry) });
+  await using bundle = await rolldown({ input: entry, platform: 'neutral', external, onLog: refuseLogs(entry) });
   await bundle.generate({ format: 'esm' });
   return found;
 }
@@ -44,10 +45,10 @@ export async function findImports(entry: string): Promise<ReadonlySet<string>> {
 /** Bundles `entry` with its dependency, minified, as an application's bundler does. */
 export async function bundleSplit(entry: string): Promise<SplitBundle> {
   const options = { format: 'esm', minify: true, sourcemap: true } as const;
-  await using whole = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
+  await using whole = await rolldown({ input: entry, platform: 'browser', onLog: refuseLogs(entry) });
   const chunks = (await whole.generate(options)).output.filter((one) => one.type === 'chunk');
   const initial = initialOf(chunks);
-  await using first = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry), plugins: [WITHOUT_LATER] });
+  await using first = await rolldown({ input: entry, platform: 'browser', onLog: refuseLogs(entry), plugins: [WITHOUT_LATER] });
   const { output } = await first.generate(options);
   return { initial: bundleOf(output[0]), later: chunks.filter(({ fileName }) => !initial.has(fileName)).map(bundleOf) };
 }
@@ -59,7 +60,7 @@ const WITHOUT_LATER: Plugin = {
 
 /** Bundles `entry` into one script that defines `globalName`; whatever it imports later is in it too. */
 export async function bundleScript(entry: string, globalName: string): Promise<string> {
-  await using bundle = await rolldown({ input: entry, platform: 'browser', onLog: refuse(entry) });
+  await using bundle = await rolldown({ input: entry, platform: 'browser', onLog: refuseLogs(entry) });
   const { output } = await bundle.generate({ format: 'iife', name: globalName, minify: true, codeSplitting: false });
   return output[0].code;
 }

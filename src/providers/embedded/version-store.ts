@@ -61,9 +61,9 @@ export class VersionStore {
     this.#list = database.prepare(`
       SELECT v.key, v.value, v.revision, v.created_revision
       FROM entries_by_key AS e CROSS JOIN versions AS v ON v.id = e.version_id WHERE e.key >= ? AND e.key < ? ORDER BY e.key`);
-    // What has not changed since, and what the first change since has replaced.
+    // What has not changed since, and what the first change since has replaced. By the key of the index, which is sorted already.
     this.#listAt = database.prepare(`
-      SELECT v.key AS key, v.value AS value, v.revision AS revision, v.created_revision AS created_revision
+      SELECT e.key AS key, v.value AS value, v.revision AS revision, v.created_revision AS created_revision
       FROM entries_by_key AS e CROSS JOIN versions AS v ON v.id = e.version_id WHERE e.key >= ?1 AND e.key < ?2 AND e.version_id < ?3
       UNION ALL
       SELECT v.key, v.value, v.revision, v.created_revision

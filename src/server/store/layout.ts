@@ -8,6 +8,8 @@ export interface Layout {
   readonly namespace: string;
   /** Prefix of everything a node mirrors: values, sidecars, system records. */
   readonly root: string;
+  /** Prefix of what of it is Attune's own: sidecars, system records. */
+  readonly own: string;
   /** Prefix of records that are not mirrored: history, audit. */
   readonly archive: string;
   readonly epochKey: string;
@@ -36,6 +38,7 @@ export function createLayout(namespace: string): Layout {
   return {
     namespace,
     root,
+    own,
     archive,
     epochKey: `${own}system/epoch`,
     valueKey: (key) => root + key,
