@@ -20,8 +20,8 @@ interface Contents {
 
 const BUILT = 'js|d\\.ts|js\\.map';
 const PACKAGE: Contents = {
-  allowed: [/^package\.json$/, /^README\.md$/, /^LICENSE$/, /^docs\//, new RegExp(`^dist/.+\\.(${BUILT})$`)],
-  needed: ['package.json', 'README.md', 'LICENSE', 'dist/cli/main.js'],
+  allowed: [/^package\.json$/, /^README\.md$/, /^LICENSE$/, /^docs\//, /^dist\/cli\/NOTICES\.txt$/, new RegExp(`^dist/.+\\.(${BUILT})$`)],
+  needed: ['package.json', 'README.md', 'LICENSE', 'dist/cli/main.js', 'dist/cli/NOTICES.txt'],
 };
 const CLIENT_PACKAGE: Contents = {
   allowed: [/^package\.json$/, /^README\.md$/, /^LICENSE$/, new RegExp(`^dist/(client|core)/.+\\.(${BUILT})$`)],

@@ -1,23 +1,11 @@
-import { once } from 'node:events';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { Writable } from 'node:stream';
-import { pino, type Logger } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Random } from '../../src/conformance/random.ts';
 import type { ConfigKey } from '../../src/core/key.ts';
 import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { ConfigService } from '../../src/server/config-service.ts';
-import type { AppOptions } from '../../src/server/http/app.ts';
-import { DEFAULT_ADMISSION } from '../../src/server/http/admission.ts';
-import { createHotPath } from '../../src/server/http/hot-path.ts';
-import { createListener } from '../../src/server/http/listener.ts';
-import { LongPolls } from '../../src/server/http/long-poll.ts';
-import { createMetrics } from '../../src/server/http/metrics.ts';
-import { Streams } from '../../src/server/http/streams.ts';
-import { eventually } from '../support/eventually.ts';
 import { FaultyProvider } from '../support/faulty-provider.ts';
 import { encodeRequest, sendBytes } from '../support/http-exchange.ts';
+import { expectSameRecords, Side, type SideSettings } from '../support/hot-and-slow.ts';
 import { IS_LONG, seededRandom } from '../support/seed.ts';
 import { BAD_INPUT } from './bad-input-table.ts';
 
@@ -46,75 +34,6 @@ const STORED: Readonly<Record<string, string | Uint8Array>> = {
 };
 const KEYS = Object.keys(STORED);
 
-interface Settings {
-  readonly rules?: Partial<AppOptions['rules']>;
-  readonly isDraining?: boolean;
-}
-
-/** One of the two servers, with all that it counted and logged. */
-class Side {
-  readonly server: Server;
-  readonly metrics: AppOptions['metrics'];
-  readonly #lines: string[] = [];
-  /** Requests that the hot path answered. */
-  hot = 0;
-
-  constructor(service: ConfigService, { rules, isDraining = false }: Settings, isHot: boolean) {
-    const polls = new LongPolls({ service, random: () => 0.5 });
-    const streams = new Streams({ service, onReset: () => undefined });
-    this.metrics = createMetrics({ service, streams: () => 0, polls: () => 0, waitingSnapshots: () => 0 });
-    const options: AppOptions = {
-      service,
-      streams,
-      polls,
-      metrics: this.metrics,
-      admission: DEFAULT_ADMISSION,
-      log: this.#log(),
-      rules: { allowedHosts: ['named.test'], corsOrigins: [], ...rules },
-      version: '1.2.3',
-      storeHosts: [],
-      isDraining: () => isDraining,
-    };
-    const hotPath = createHotPath(options);
-    this.server = createListener(options, (request, response) => {
-      const isAnswered = isHot && hotPath(request, response);
-      if (isAnswered) this.hot++;
-      return isAnswered;
-    });
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
-  /** What a connection is answered, without what must differ. */
-  async answer(bytes: Uint8Array): Promise<string> {
-    const answered = (await sendBytes(this.port, bytes)).toString('latin1');
-    return answered.replaceAll(/^Date: .*$/gm, 'Date: *').replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*');
-  }
-
-  async counted(): Promise<readonly string[]> {
-    const text = await this.metrics.read();
-    return text
-      .split('\n')
-      .filter((line) => line.startsWith('attune_http_request_duration_seconds_count'))
-      .toSorted();
-  }
-
-  get lines(): readonly string[] {
-    return this.#lines.toSorted();
-  }
-
-  #log(): Logger {
-    const write = (chunk: Buffer, _encoding: string, done: () => void): void => {
-      const { time: _, ms: __, requestId, err: ___, ...line } = JSON.parse(chunk.toString());
-      this.#lines.push(JSON.stringify({ ...line, requestId: String(requestId).length === 36 ? '*' : requestId }));
-      done();
-    };
-    return pino({ level: 'debug' }, new Writable({ write }));
-  }
-}
-
 /** The two servers; disposed of with their service. */
 class Pair implements AsyncDisposable {
   readonly store = new MemoryProvider();
@@ -123,14 +42,14 @@ class Pair implements AsyncDisposable {
   readonly hot: Side;
   readonly slow: Side;
 
-  constructor(settings: Settings = {}) {
+  constructor(settings: SideSettings = {}) {
     this.hot = new Side(this.service, settings, true);
     this.slow = new Side(this.service, settings, false);
   }
 
-  static async start(settings: Settings = {}, isLoaded = true): Promise<Pair> {
+  static async start(settings: SideSettings = {}, isLoaded = true): Promise<Pair> {
     const pair = new Pair(settings);
-    for (const { server } of [pair.hot, pair.slow]) await once(server.listen(0, '127.0.0.1'), 'listening');
+    for (const side of [pair.hot, pair.slow]) await side.listen();
     await pair.provider.open();
     if (!isLoaded) return pair;
     pair.service.start();
@@ -161,19 +80,11 @@ class Pair implements AsyncDisposable {
 
   /** Compares what was counted and logged so far. */
   async compareRecords(): Promise<void> {
-    // Some requests are counted when their answer is on its way, which may be a moment after the client has it.
-    await eventually(async () => {
-      expect(await this.hot.counted()).toEqual(await this.slow.counted());
-      expect(this.hot.lines).toEqual(this.slow.lines);
-    });
-    expect(this.slow.hot).toBe(0);
+    await expectSameRecords(this.hot, this.slow);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { server } of [this.hot, this.slow]) {
-      server.close();
-      server.closeAllConnections();
-    }
+    for (const side of [this.hot, this.slow]) side[Symbol.dispose]();
     await this.service.close();
     await this.provider.close();
   }
