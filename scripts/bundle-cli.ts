@@ -7,14 +7,12 @@ import { z } from 'zod';
 import { refuseLogs } from './bundle-client.ts';
 
 /*
- * Part of npm run build: the program `attune` with the packages it needs, in few files (docs/adr/0008). Loading several hundred small ones would be half of
+ * Part of npm run build; tsx scripts/bundle-cli.ts [folder]: the program `attune` with the packages it needs, in few files (docs/adr/0008). Loading several hundred small ones would be half of
  * its start.
  */
 
 const ENTRY = 'src/cli/main.ts';
-const FOLDER = 'dist/cli';
-const PROGRAM = join(FOLDER, 'main.js');
-const NOTICES = join(FOLDER, 'NOTICES.txt');
+const [folder = 'dist/cli'] = process.argv.slice(2);
 
 /** Found beside the program when it runs: what has native code, starts threads from its own files, or is only loaded for the store in use. */
 const EXTERNAL = ['@photostructure/sqlite', 'consul', 'etcd3', 'pino', 'yaml'];
@@ -30,10 +28,10 @@ function packagesIn(chunks: readonly OutputChunk[]): ReadonlySet<string> {
 }
 
 /** What the licence of a package asks to be passed on with its code. */
-function noticeOf(folder: string): string {
-  const { name, version, license } = MANIFEST.parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')));
-  const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one));
-  return [`${name} ${version} (${license})`, ...(file ? [readFileSync(join(folder, file), 'utf8').trim()] : [])].join('\n\n');
+function noticeOf(home: string): string {
+  const { name, version, license } = MANIFEST.parse(JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')));
+  const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one));
+  return [`${name} ${version} (${license})`, ...(file ? [readFileSync(join(home, file), 'utf8').trim()] : [])].join('\n\n');
 }
 
 await using bundle = await rolldown({
@@ -43,7 +41,7 @@ await using bundle = await rolldown({
   transform: { target: 'node20.19' },
   onLog: refuseLogs(ENTRY),
 });
-const { output } = await bundle.write({ dir: FOLDER, format: 'esm', cleanDir: true });
+const { output } = await bundle.write({ dir: folder, format: 'esm', cleanDir: true });
 const chunks = output.filter((one) => one.type === 'chunk');
-writeFileSync(NOTICES, `${[...packagesIn(chunks)].map((folder) => noticeOf(folder)).join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
-chmodSync(PROGRAM, 0o755);
+writeFileSync(join(folder, 'NOTICES.txt'), `${[...packagesIn(chunks)].map((one) => noticeOf(one)).join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
+chmodSync(join(folder, 'main.js'), 0o755);

@@ -19,7 +19,7 @@ export interface CliOptions {
 const END_MS = 150_000;
 
 /**
- * The command line as it is shipped: compiled from the sources of this moment (not a `dist` that may be old), run as processes of their own, with an
+ * The command line as it is shipped: bundled from the sources of this moment (not a `dist` that may be old), run as processes of their own, with an
  * environment that knows nothing of the person who runs the tests.
  */
 export class Cli implements Disposable {
@@ -36,16 +36,12 @@ export class Cli implements Disposable {
   static build(): Cli {
     mkdirSync('.cache', { recursive: true });
     const build = resolve(mkdtempSync('.cache/cli-'));
-    const flags = ['--incremental', 'false', '--declaration', 'false', '--sourceMap', 'false', '--inlineSources', 'false'];
-    const { stdout } = spawnSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json', ...flags, '--outDir', join(build, 'dist')], {
-      encoding: 'utf8',
-    });
+    const { stderr } = spawnSync('node_modules/.bin/tsx', ['scripts/bundle-cli.ts', join(build, 'dist', 'cli')], { encoding: 'utf8' });
     copyFileSync('package.json', join(build, 'package.json'));
     const cli = new Cli(build, mkdtempSync(join(tmpdir(), 'attune-cli-')));
-    if (!existsSync(cli.#main)) throw new Error(`the command line does not compile: ${stdout}`);
+    if (!existsSync(cli.#main)) throw new Error(`the command line cannot be built: ${stderr}`);
     mkdirSync(join(cli.folder, 'bin'));
     symlinkSync(cli.#main, join(cli.folder, 'bin', 'attune'));
-    spawnSync('chmod', ['+x', cli.#main]);
     return cli;
   }
 
