@@ -5,6 +5,7 @@ import {
   ConflictError,
   InvalidArgumentError,
   parseRevision,
+  REVISION_ZERO,
   UnavailableError,
   ValueTooLargeError,
   type CallOptions,
@@ -22,6 +23,7 @@ import {
 } from '../../core/provider.ts';
 import { isStorable, validateTransaction } from '../local/transaction.ts';
 import { EtcdConnection, type EtcdOptions } from './etcd-connection.ts';
+import { EtcdCatchUp } from './etcd-catch-up.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import { inOrder, rangeOf, toEntry } from './etcd-wire.ts';
 
@@ -63,6 +65,8 @@ export class EtcdProvider implements ConfigProvider {
   readonly #connection: EtcdConnection;
   /** Those that are read; they come and go by themselves. */
   readonly #watches = new Set<EtcdWatch>();
+  /** The revision that the store was last seen at. */
+  #newest: Revision = REVISION_ZERO;
 
   constructor(options: EtcdOptions) {
     if (options.hosts.length === 0) throw new InvalidArgumentError('no endpoint of etcd is given');
@@ -108,7 +112,8 @@ export class EtcdProvider implements ConfigProvider {
       revision ??= parseRevision(reply.header.revision);
       for (const { response_range: range } of reply.responses) entries.push(...entriesOf(range));
     }
-    return { revision: revision ?? (0 as Revision), entries };
+    if (revision !== undefined) this.#newest = revision;
+    return { revision: revision ?? REVISION_ZERO, entries };
   }
 
   async list(prefix: string, options: ListOptions = {}): Promise<StoredSnapshot> {
@@ -129,7 +134,7 @@ export class EtcdProvider implements ConfigProvider {
     // A user with few rights may not ask for more than the namespace.
     const range = rangeOf(isStorable(prefix) ? prefix : this.#root);
     const reply = await this.#connection.call(async (kv, call) => kv.range({ ...range, count_only: true }, call), options);
-    return parseRevision(reply.header.revision);
+    return (this.#newest = parseRevision(reply.header.revision));
   }
 
   async commit(transaction: Transaction, options: CallOptions = {}): Promise<Revision> {
@@ -155,7 +160,8 @@ export class EtcdProvider implements ConfigProvider {
   }
 
   watch(prefix: string, options: WatchOptions): StoreWatch {
-    return new EtcdWatch(this.#connection, prefix, options, this.#watches);
+    const open = (own: WatchOptions): EtcdWatch => new EtcdWatch(this.#connection, prefix, own, this.#watches);
+    return EtcdCatchUp.create(open, options, this.#newest) ?? open(options);
   }
 
   async close(): Promise<void> {
