@@ -75,7 +75,9 @@ export class EtcdCatchUp implements StoreWatch, AsyncIterator<StoredBatch, void,
         if (result.value.revision === part.upTo) return result;
       }
     } catch (error) {
+      // Told once; after it the watch is at its end.
       await this.return();
+      this.#parts.length = 0;
       throw error;
     }
   }
