@@ -185,8 +185,8 @@ describe('watches of etcd', () => {
     for (let index = 0; index < 300; index++) await bench.put('big', Buffer.alloc(200_000, index));
     // Until nothing more comes: etcd takes its time for a watch that is behind.
     for (let before = -1; before < bench.proxy.sentToClients; await sleep(1_000)) before = bench.proxy.sentToClients;
-    // Of 60 MB, 64 batches and what a stream reads ahead.
-    expect(bench.proxy.sentToClients).toBeLessThan(25 * 1024 * 1024);
+    // Of 60 MB, 4 of values and what a stream reads ahead.
+    expect(bench.proxy.sentToClients).toBeLessThan(12 * 1024 * 1024);
     const told: number[] = [];
     while (told.length < 300) {
       const { value } = await reader.next();

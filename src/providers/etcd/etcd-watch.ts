@@ -10,6 +10,7 @@ import {
   type StoreWatch,
   type WatchOptions,
 } from '../../core/provider.ts';
+import { batchBytes } from '../local/batch.ts';
 import { DEFAULT_DEADLINE_MS, type EtcdConnection, type OpenWatch } from './etcd-connection.ts';
 import { toAttuneError } from './etcd-error.ts';
 import type { WatchStream } from './etcd-member.ts';
@@ -17,8 +18,9 @@ import { rangeOf, toChange } from './etcd-wire.ts';
 
 /** etcd leaves a request for progress unanswered while the watch has to catch up; then it is asked again. Milliseconds. */
 const PROGRESS_AGAIN_MS = 100;
-/** Batches that wait for the reader; then the stream is not read on until it has taken them. */
+/** Batches that wait for the reader, and bytes of their values; then the stream is not read on until it has taken them. */
 const MOST_WAITING = 64;
+const MOST_WAITING_BYTES = 4 * 1024 * 1024;
 
 /**
  * One watch on a stream of its own. Resumes after the last revision that was delivered, never at a header's: while a watch catches up,
@@ -30,6 +32,8 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
   readonly #signal: AbortSignal;
   readonly #siblings: Set<EtcdWatch>;
   readonly #waiting: StoredBatch[] = [];
+  /** Of all that came since nothing was waiting. */
+  #waitingBytes = 0;
   readonly #readers: { readonly resolve: (result: IteratorResult<StoredBatch, void>) => void; readonly reject: (error: Error) => void }[] =
     [];
   /** Everything up to here was handed to the reader, or is waiting for it. */
@@ -69,7 +73,10 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     if (!this.#end && this.#signal.aborted) this.#finish(undefined);
     const batch = this.#waiting.shift();
     if (batch) {
-      if (this.#waiting.length === 0) this.#stream?.resume();
+      if (this.#waiting.length === 0) {
+        this.#waitingBytes = 0;
+        this.#stream?.resume();
+      }
       return { done: false, value: batch };
     }
     if (this.#end) {
@@ -192,13 +199,18 @@ export class EtcdWatch implements StoreWatch, AsyncIterator<StoredBatch, void, u
     const reader = this.#readers.shift();
     if (reader) return reader.resolve({ done: false, value: batch });
     this.#waiting.push(batch);
-    if (this.#waiting.length >= MOST_WAITING) this.#stream?.pause();
+    this.#waitingBytes += batchBytes(batch);
+    if (this.#isFull) this.#stream?.pause();
+  }
+
+  get #isFull(): boolean {
+    return this.#waiting.length >= MOST_WAITING || this.#waitingBytes >= MOST_WAITING_BYTES;
   }
 
   #askForProgress(): void {
     if (!this.#isCreated || this.#end) return;
     // Answers would only pile up before a reader that is behind.
-    if (this.#waiting.length < MOST_WAITING) this.#stream?.write({ progress_request: {} });
+    if (!this.#isFull) this.#stream?.write({ progress_request: {} });
     this.#progressTimer ??= setInterval(() => this.#askForProgress(), PROGRESS_AGAIN_MS);
   }
 
