@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -36,10 +36,12 @@ export class Cli implements Disposable {
   static build(): Cli {
     mkdirSync('.cache', { recursive: true });
     const build = resolve(mkdtempSync('.cache/cli-'));
-    const { stderr } = spawnSync('node_modules/.bin/tsx', ['scripts/bundle-cli.ts', join(build, 'dist', 'cli')], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync('node_modules/.bin/tsx', ['scripts/bundle-cli.ts', join(build, 'dist', 'cli')], {
+      encoding: 'utf8',
+    });
     copyFileSync('package.json', join(build, 'package.json'));
     const cli = new Cli(build, mkdtempSync(join(tmpdir(), 'attune-cli-')));
-    if (!existsSync(cli.#main)) throw new Error(`the command line cannot be built: ${stderr}`);
+    if (status !== 0) throw new Error(`the command line cannot be built: ${stderr}`);
     mkdirSync(join(cli.folder, 'bin'));
     symlinkSync(cli.#main, join(cli.folder, 'bin', 'attune'));
     return cli;

@@ -75,11 +75,13 @@ describe('requests in one piece on one connection', () => {
   test.each([
     ['streams', '/api/v1/watch', 'streams'],
     ['polls', '/api/v1/configs?watch&wait=120s', 'polls'],
-  ] as const)('%s give their places back when it ends, whether or not it was their turn', async (_name, path, kind) => {
+  ] as const)('%s take the place of one, for the others wait for their turn, and give it back when it ends', async (_name, path, kind) => {
     await using service = await HttpService.start({ admission: { maxStreams: COUNT, maxPolls: COUNT } });
     const socket = connect(service.port, '127.0.0.1');
     socket.on('error', () => undefined).write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(COUNT));
-    await eventually(() => expect(service.server[kind].size).toBe(COUNT));
+    await eventually(() => expect(service.server[kind].size).toBe(1));
+    await service.set('b', 1);
+    expect(service.server[kind].size).toBe(1);
     socket.destroy();
     await eventually(() => expect(service.server[kind].size).toBe(0));
     await (await service.stream()).until('synced');

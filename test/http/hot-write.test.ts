@@ -7,7 +7,7 @@ import { MemoryProvider } from '../../src/providers/memory/memory-provider.ts';
 import { ConfigService } from '../../src/server/config-service.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultyProvider } from '../support/faulty-provider.ts';
-import { expectSameRecords, Side } from '../support/hot-and-slow.ts';
+import { expectSameRecords, Side, withoutMadeUp } from '../support/hot-and-slow.ts';
 import { IS_LONG, seededRandom } from '../support/seed.ts';
 
 /*
@@ -17,7 +17,7 @@ import { IS_LONG, seededRandom } from '../support/seed.ts';
 
 const ROUNDS = IS_LONG ? 10_000 : 600;
 const MAX_VALUE_BYTES = 2_000;
-const EPOCH = /[0-9a-f]{16}(?=-\d)/g;
+const withoutEpoch = (text: string): string => text.replaceAll(/[0-9a-f]{16}(?=-\d)/g, 'EPOCH');
 
 /** A node of its own, behind a store that can fail. */
 class Node implements AsyncDisposable {
@@ -31,8 +31,10 @@ class Node implements AsyncDisposable {
   });
   readonly side: Side;
 
+  isDraining = false;
+
   private constructor(isHot: boolean) {
-    this.side = new Side(this.service, {}, isHot);
+    this.side = new Side(this.service, { isDraining: () => this.isDraining }, isHot);
   }
 
   static async start(isHot: boolean): Promise<Node> {
@@ -48,7 +50,7 @@ class Node implements AsyncDisposable {
   async answer(request: Buffer): Promise<string> {
     const epoch = this.service.cursor.split('-')[0] ?? '';
     const text = request.toString('latin1').replaceAll('EPOCH', epoch);
-    return (await this.side.answer(Buffer.from(text, 'latin1'))).replaceAll(EPOCH, 'EPOCH');
+    return withoutEpoch(await this.side.answer(Buffer.from(text, 'latin1')));
   }
 
   /** Everything that is stored, but for ids and the name of the history. */
@@ -252,6 +254,28 @@ describe('a plain write before Express and one by Express', () => {
       await eventually(async () => expect(await requests()).toBe(known + 1));
     }
     expect(await nodes.hot.stored()).toEqual(before);
+    await nodes.compareRest();
+  });
+
+  it('say that the connection ends where the server begins to shut down while they are being sent', async () => {
+    const answers: string[] = [];
+    for (const node of [nodes.hot, nodes.slow]) {
+      const socket = connect({ host: '127.0.0.1', port: node.side.port });
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk) => chunks.push(chunk));
+      socket.write(
+        `PUT /api/v1/configs/late HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n${JSON_BODY}\r\nContent-Length: 11\r\n\r\n`,
+      );
+      // It was begun: the server says so.
+      await eventually(() => expect(Buffer.concat(chunks).toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n'));
+      node.isDraining = true;
+      socket.write('{"value":1}');
+      await once(socket, 'close');
+      node.isDraining = false;
+      answers.push(withoutEpoch(withoutMadeUp(Buffer.concat(chunks).toString())));
+    }
+    expect(answers[0]).toBe(answers[1]);
+    expect(answers[0]).toMatch(/HTTP\/1\.1 201 Created\r\n[\s\S]*\r\nConnection: close\r\n/);
     await nodes.compareRest();
   });
 

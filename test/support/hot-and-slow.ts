@@ -17,32 +17,33 @@ import { sendBytes } from './http-exchange.ts';
 
 export interface SideSettings {
   readonly rules?: Partial<AppOptions['rules']>;
-  readonly isDraining?: boolean;
+  readonly isDraining?: () => boolean;
 }
 
 /** One of the two servers, with all that it counted and logged. */
 export class Side implements Disposable {
   readonly server: Server;
   readonly metrics: AppOptions['metrics'];
+  readonly polls: LongPolls;
   readonly #lines: string[] = [];
   /** Requests that the hot path answered. */
   hot = 0;
 
-  constructor(service: ConfigService, { rules, isDraining = false }: SideSettings, isHot: boolean) {
-    const polls = new LongPolls({ service, random: () => 0.5 });
+  constructor(service: ConfigService, { rules, isDraining = () => false }: SideSettings, isHot: boolean) {
+    this.polls = new LongPolls({ service, random: () => 0.5 });
     const streams = new Streams({ service, onReset: () => undefined });
     this.metrics = createMetrics({ service, streams: () => 0, polls: () => 0, waitingSnapshots: () => 0 });
     const options: AppOptions = {
       service,
       streams,
-      polls,
+      polls: this.polls,
       metrics: this.metrics,
       admission: DEFAULT_ADMISSION,
       log: this.#log(),
       rules: { allowedHosts: ['named.test'], corsOrigins: [], ...rules },
       version: '1.2.3',
       storeHosts: [],
-      isDraining: () => isDraining,
+      isDraining,
     };
     const hotPath = createHotPath(options);
     this.server = createListener(options, (request, response) => {
@@ -59,7 +60,7 @@ export class Side implements Disposable {
   /** What a connection is answered, without what must differ. */
   async answer(bytes: Uint8Array): Promise<string> {
     const answered = (await sendBytes(this.port, bytes)).toString('latin1');
-    return answered.replaceAll(/^Date: .*$/gm, 'Date: *').replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*');
+    return withoutMadeUp(answered);
   }
 
   async counted(): Promise<readonly string[]> {
@@ -91,6 +92,11 @@ export class Side implements Disposable {
     this.server.close();
     this.server.closeAllConnections();
   }
+}
+
+/** An answer without its date, and without the ids that servers make up. */
+export function withoutMadeUp(answer: string): string {
+  return answer.replaceAll(/^Date: .*$/gm, 'Date: *').replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*');
 }
 
 /** Compares what two servers that were sent the same have counted and logged. */

@@ -11,7 +11,6 @@ import { deleteItem, getItem, ITEM_ROUTE, keyOfPath, writeItem } from './items.t
 import { getItems, LIST_PATH } from './list.ts';
 import type { LongPolls } from './long-poll.ts';
 import type { Metrics } from './metrics.ts';
-
 import { createRequestIds, recordWhenOver } from './observation.ts';
 import { errorsPage, homePage, homeText } from './pages.ts';
 import { maxBodyBytes } from './put-body.ts';

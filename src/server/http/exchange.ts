@@ -3,8 +3,9 @@ import type { Logger } from 'pino';
 import { AttuneError, isAttuneError } from '../../core/errors.ts';
 import { prettyJson } from '../../core/json-text.ts';
 import type { ConfigService } from '../config-service.ts';
-import { endWith, EVERY_ANSWER, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
+import { EVERY_ANSWER, jsonAnswer, NO_STORE, onWire, positionHeaders, type Answer } from './answer.ts';
 import { departureOf, type Departure } from './departure.ts';
+import { endWith } from './head-text.ts';
 import { REQUEST_ID } from './observation.ts';
 import { problemOf, type ProblemDocument } from './problem.ts';
 
@@ -130,7 +131,15 @@ export function answerFailure(exchange: Exchange, error: unknown, log: Logger): 
     response.destroy();
     return;
   }
-  const { code, status } = sendProblem(exchange, error);
+  let problem: ProblemDocument;
+  try {
+    problem = sendProblem(exchange, error);
+  } catch (fault) {
+    log.error({ err: fault, requestId }, 'what went wrong with a request could not be told');
+    response.destroy();
+    return;
+  }
+  const { code, status } = problem;
   if (code === 'INTERNAL') log.error({ err: error, requestId }, 'a request failed by a fault of this service');
   else if (status >= 500) log.info({ requestId, code, err: error }, 'a request was not served');
 }

@@ -1,28 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Logger } from 'pino';
 import type { ConfigService } from '../config-service.ts';
 import type { RenderedItem } from '../store/rendered-items.ts';
 import { jsonAnswer } from './answer.ts';
 import { matchesEtag } from './conditions.ts';
-import { createHotWrite } from './hot-write.ts';
+import { createHotWrite, type HotPathOptions } from './hot-write.ts';
 import { LIST_PATH } from './list.ts';
 import { ITEM_ROUTE, itemAnswer, ITEMS_PATH, keyOfPath } from './items.ts';
-import type { Metrics } from './metrics.ts';
 import { EveryAnswer, PreparedAnswer } from './prepared-answer.ts';
 import { PreparedPages } from './prepared-pages.ts';
 import { createRequestIds, record, recordWhenOver } from './observation.ts';
-import { isForOwnHost, type BrowserRules } from './security.ts';
+import { isForOwnHost } from './security.ts';
 import { LIVENESS, readinessHealth, type Health } from './status.ts';
 
-export interface HotPathOptions {
-  readonly service: ConfigService;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  readonly rules: BrowserRules;
-  readonly isDraining: () => boolean;
-}
-
-/** Answers `request` and returns true, or leaves it untouched and returns false. */
+/** Answers `request`, now or when a write is done, and returns true, or leaves it untouched and returns false. */
 export type HotPath = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** The answers of one state of an item, each made when it is first asked for. */
@@ -37,7 +27,7 @@ const LIST_QUERY = `${LIST_PATH}?`;
 
 /**
  * Answers the requests that are made most, reads and writes of one item, lists and health, before Express, with the same bytes. The rules are those of
- * the slow path, called, not repeated: whatever is out of the ordinary, wrong or has to wait is left to it, and so is every error of a read.
+ * the slow path, called, not repeated: whatever is out of the ordinary, wrong or held is left to it, and so is every error of a read.
  */
 export function createHotPath(options: HotPathOptions): HotPath {
   // Pages of other origins are told more, by a package.

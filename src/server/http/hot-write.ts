@@ -1,13 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
 import type { ConfigKey } from '../../core/key.ts';
+import type { ConfigService } from '../config-service.ts';
 import { jsonAnswer } from './answer.ts';
-import { answerFailure, createExchange, send, setCommonHeaders } from './exchange.ts';
-import type { HotPathOptions } from './hot-path.ts';
+import { answerFailure, createExchange, send, setCommonHeaders, type Exchange } from './exchange.ts';
 import { ITEM_ROUTE, ITEMS_PATH, keyOfPath, writeItem } from './items.ts';
+import type { Metrics } from './metrics.ts';
 import { recordWhenOver, type RequestIds } from './observation.ts';
 import { PreparedAnswer, type EveryAnswer } from './prepared-answer.ts';
 import { maxBodyBytes } from './put-body.ts';
-import { requireTrustedBrowser } from './security.ts';
+import { requireTrustedBrowser, type BrowserRules } from './security.ts';
+
+export interface HotPathOptions {
+  readonly service: ConfigService;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly rules: BrowserRules;
+  readonly isDraining: () => boolean;
+}
 
 /** Carries out `request` and returns true, or leaves it untouched and returns false. */
 export type HotWrite = (request: IncomingMessage, response: ServerResponse, startedAt: number) => boolean;
@@ -21,20 +31,18 @@ export function createHotWrite(options: HotPathOptions, everyAnswer: EveryAnswer
   const maxBytes = maxBodyBytes(service);
 
   const write = async (request: IncomingMessage, response: ServerResponse, key: ConfigKey, requestId: string): Promise<void> => {
-    const exchange = createExchange(options, request, response, requestId);
-    try {
-      const body = await readBody(request);
-      const { status, text, headers } = await writeItem(service, request, key, body);
-      const answer = jsonAnswer(status, `${text}\n`, headers);
-      if (!isDraining()) {
-        if (!response.destroyed) new PreparedAnswer(answer).send(response, everyAnswer.headers, requestId, false);
-        return;
-      }
-      setCommonHeaders(response, requestId);
-      send(exchange, answer);
-    } catch (error) {
+    // As Express would have begun it.
+    const exchange = (): Exchange => {
       if (!response.headersSent) setCommonHeaders(response, requestId);
-      answerFailure(exchange, error, log);
+      return createExchange(options, request, response, requestId);
+    };
+    try {
+      const { status, text, headers } = await writeItem(service, request, key, await readBody(request));
+      const answer = jsonAnswer(status, `${text}\n`, headers);
+      if (isDraining()) send(exchange(), answer);
+      else if (!response.destroyed) new PreparedAnswer(answer).send(response, everyAnswer.headers, requestId, false);
+    } catch (error) {
+      answerFailure(exchange(), error, log);
     }
   };
 

@@ -1,5 +1,4 @@
-import { createServer, IncomingMessage, ServerResponse, type Server, type ServerOptions } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, IncomingMessage, ServerResponse, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import type { Express } from 'express';
 import { createApp, type AppOptions } from './app.ts';
 import { createHotPath, type HotPath } from './hot-path.ts';
@@ -11,33 +10,26 @@ const KEEP_ALIVE_MS = 65_000;
 export function createListener(options: AppOptions, answerHot: HotPath = createHotPath(options)): Server {
   const app = createApp(options);
   const timeouts = { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 1_000 };
-  const server = createServer({ ...timeouts, ...expressClasses(app) }, (request, response) => {
-    if (!response.socket) closeWithConnection(request, response);
+  const answer: RequestListener = (request, response) => {
     if (!answerHot(request, response)) app(request, response);
-  });
-  return server.on('checkContinue', (request, response) => {
-    // Behind an answer that is not sent yet, Node.js would put it between the head of this answer and its body. Nobody has to wait for it.
-    if (response.socket) response.writeContinue();
-    server.emit('request', request, response);
-  });
+  };
+  const server = createServer({ ...timeouts, ...expressClasses(app) }, (request, response) => inTurn(request, response, answer));
+  return server.on('checkContinue', (request, response) =>
+    inTurn(request, response, () => {
+      response.writeContinue();
+      answer(request, response);
+    }),
+  );
 }
 
-const queued = new WeakMap<Socket, Set<ServerResponse>>();
-
-/** An answer that waits for those before it on its connection is not told by Node.js when that ends: it would be held for ever. */
-function closeWithConnection({ socket }: IncomingMessage, response: ServerResponse): void {
-  const known = queued.get(socket);
-  const waiting = known ?? new Set<ServerResponse>();
-  waiting.add(response);
-  response.once('socket', () => waiting.delete(response));
-  if (known) return;
-  queued.set(socket, waiting);
-  socket.once('close', () => {
-    for (const one of waiting) {
-      one.destroyed = true;
-      one.emit('close');
-    }
-  });
+/**
+ * Begins with a request when those before it on its connection are answered: one that was sent behind a write may count on it (RFC 9112, 9.3.2), and one
+ * behind an answer that is the connection's last must not be carried out at all. Until then its answer has no socket.
+ */
+function inTurn(request: IncomingMessage, response: ServerResponse, answer: RequestListener): void {
+  if (response.socket) answer(request, response);
+  // Node.js is still about to send what the answer has said so far.
+  else response.once('socket', () => process.nextTick(answer, request, response));
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ConfigService } from '../config-service.ts';
-import { endWith, EVERY_ANSWER, HeaderLines, onWire, positionHeaders, writeHead, type Answer, type WireBody } from './answer.ts';
+import { EVERY_ANSWER, onWire, positionHeaders, type Answer, type WireBody } from './answer.ts';
+import { endWith, HeaderLines, writeHead } from './head-text.ts';
 import { REQUEST_ID } from './observation.ts';
 
 /** An answer as node:http sends it fastest: headers that were looked at before, and the body at once. */

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { endWith, HeaderLines, onWire, writeHead } from '../../../../src/server/http/answer.ts';
+import { onWire } from '../../../../src/server/http/answer.ts';
+import { endWith, HeaderLines, writeHead } from '../../../../src/server/http/head-text.ts';
 
 const server = createServer();
 afterEach(() => {
