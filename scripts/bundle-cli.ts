@@ -8,8 +8,8 @@ import { z } from 'zod';
 import { refuseLogs } from './bundle-client.ts';
 
 /*
- * Part of npm run build; tsx scripts/bundle-cli.ts [folder]: the program `attune` with the packages it needs, in few files (docs/adr/0008). Loading several hundred small ones would be a
- * third of its start.
+ * Part of npm run build; tsx scripts/bundle-cli.ts [folder]: the program `attune` with the packages it needs, in few files (docs/adr/0008).
+ * Loading several hundred small ones would be a third of its start.
  */
 
 const ENTRY = 'src/cli/main.ts';
