@@ -24,11 +24,17 @@ beforeAll(async () => {
 
 afterAll(async () => server[Symbol.asyncDispose]());
 
-/** Watches that etcd holds. */
-async function watchers(): Promise<number> {
+/** A figure of etcd's own metrics. */
+async function metric(pattern: RegExp): Promise<number> {
   const text = await (await fetch(`http://${server.host}/metrics`)).text();
-  return Number(/^etcd_debugging_mvcc_watcher_total (\d+)$/m.exec(text)?.[1]);
+  return Number(pattern.exec(text)?.[1]);
 }
+
+/** Watches that etcd holds. */
+const watchers = (): Promise<number> => metric(/^etcd_debugging_mvcc_watcher_total (\d+)$/m);
+
+/** Watches that were opened since etcd began, each on a stream of its own. */
+const opened = (): Promise<number> => metric(/^grpc_server_started_total\{grpc_method="Watch".*\} (\d+)$/m);
 
 async function expectWatchers(count: number): Promise<void> {
   await eventually(async () => expect(await watchers()).toBe(count));
@@ -53,12 +59,12 @@ describe('a watch of etcd thousands of revisions behind', () => {
   it('is told each revision once, in order, while more are written, and leaves one watch', async () => {
     await using bench = await EtcdBench.start(server);
     const start = await filled(bench, 6_000);
-    const before = await watchers();
+    const [before, openedBefore] = [await watchers(), await opened()];
     const writer = new EtcdWriter({ provider: bench.direct, perSecond: 500, write: (index) => bench.change(index) });
     const watch = new RecordedStoreWatch({ provider: bench.viaProxy, prefix: bench.prefix, after: start });
-    await eventually(async () => expect(await watchers()).toBeGreaterThan(before + 3));
     await until('the present', () => watch.position >= start + 6_000);
     await writer.stop();
+    expect(await opened()).toBeGreaterThanOrEqual(openedBefore + 7);
     await expectWatchers(before + 1);
     const { changes, violations } = await bench.verdictOn(watch, start + 1);
     expect(violations).toEqual([]);
