@@ -6,7 +6,8 @@ import type { EtcdWatch } from './etcd-watch.ts';
  * `syncWatchersLoop`). With the one a watch starts from, and some to spare.
  */
 const PART_REVISIONS = 990;
-const MOST_PARTS = 12;
+/** Each listens to the one signal, and Node.js warns of more than ten who do. The last one catches up with the rest. */
+const MOST_PARTS = 8;
 
 interface Part {
   readonly watch: EtcdWatch;

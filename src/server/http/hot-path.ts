@@ -77,8 +77,8 @@ export function createHotPath(options: HotPathOptions): HotPath {
     const requestId = requestIdOf(headers['x-request-id']);
     found.send(response, everyAnswer.headers, requestId, method === 'HEAD');
     const route = isItem ? ITEM_ROUTE : isList ? LIST_PATH : url;
-    // Small and with nothing before it, it is handed to the socket as a whole.
-    if (response.socket && found.isSmall) record(options, request, response, { requestId, startedAt, route });
+    // A small one is handed to the socket as a whole.
+    if (found.isSmall) record(options, request, response, { requestId, startedAt, route });
     else recordWhenOver(options, request, response, { requestId, startedAt, route: () => route });
     return true;
   };
